@@ -1,0 +1,78 @@
+# `make` builds the book; `make help` lists the rest. README.md has the same commands without make.
+
+# Named, so that every command goes through it and finds the programs of .venv first.
+SHELL := bash
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+# The first Python on the PATH that is new enough; or say which: make PYTHON=/path/to/python3
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
+PORT ?= 8000
+
+START := $(shell date +%s)
+done = @s=$$(($$(date +%s) - $(START))); echo "$(1) ($$((s / 60)) min $$((s % 60)) s)"
+
+.DEFAULT_GOAL := book
+.PHONY: book test serve artifacts bench address constraints clean help chromium
+
+book: .venv/.ready ## build the book into _build/html
+	jupyter-book build -n -W --keep-going .
+	$(call done,The book: $(CURDIR)/_build/html/index.html)
+
+test: .venv/.ready chromium ## style, unit tests, every notebook, the built book in a real browser
+	ruff check . && ruff format --check .
+	OMP_NUM_THREADS=1 pytest tests -n 2 -m "not site"
+	rm -rf _tested && mkdir _tested && cp -r notebooks book _config.yml _toc.yml _tested/
+	pytest --nbmake --overwrite --nbmake-timeout=900 _tested/notebooks
+	MIH_EXECUTED=1 jupyter-book build -n -W --keep-going _tested
+	MIH_SITE=_tested/_build/html pytest tests/test_book.py -m site
+	$(call done,All tests passed; the book they read: $(CURDIR)/_tested/_build/html/index.html)
+
+serve: .venv/.ready _build/html/index.html ## show the built book in the browser
+	@echo "The book: http://127.0.0.1:$(PORT)/ (Ctrl-C stops)"
+	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || [ "$$(uname)" = Darwin ]; then \
+	  (sleep 1; python -m webbrowser -t http://127.0.0.1:$(PORT)/ >/dev/null) & fi
+	python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+_build/html/index.html:
+	@$(MAKE) --no-print-directory book
+
+artifacts: .venv/.ready ## compute everything in artifacts/ again
+	python tools/artifacts.py
+	$(call done,The artifacts: $(CURDIR)/artifacts)
+
+bench: .venv/.ready ## how fast it is, beside a plain implementation
+	python tools/bench.py
+	$(call done,The ratios are printed above)
+
+address: ## write the project's address into the book: make address URL=https://… (empty: take it out)
+	@[ "$(origin URL)" = "command line" ] || { echo "Say which: make address URL=https://…, or URL= to take it out"; exit 1; }
+	@$(PYTHON) tools/address.py "$(URL)"
+
+constraints: .venv/.ready ## choose the newest versions, for every Python and system, into constraints.txt
+	pip install uv
+	uv pip compile -q --universal --python-version 3.10 --upgrade --extra book --extra test --no-annotate --custom-compile-command "make constraints" pyproject.toml -o constraints.txt
+	$(call done,The versions: $(CURDIR)/constraints.txt)
+
+clean: ## delete what was built (.venv stays)
+	rm -rf _build _tested dist .pytest_cache .ruff_cache .hypothesis
+	@echo "Deleted what was built; rm -rf .venv deletes the installation, too"
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+.venv/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
+	  echo "Python 3.10 or newer is needed and '$(or $(PYTHON),python3)' is not: make PYTHON=/path/to/python3"; exit 1; }
+	@[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
+	pip install -c constraints.txt -e ".[book,test]"
+	@touch $@
+
+# The browser that reads the book in `make test`. Without one those tests are skipped, in CI they fail.
+chromium:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+	  sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
+	  command -v apt-get >/dev/null && $$sudo true 2>/dev/null && \
+	  (set -x; $$sudo apt-get update && $$sudo apt-get install -y chromium); } || { \
+	  echo "No Chromium found, and the browser tests need one:"; \
+	  echo "  sudo apt-get install chromium, sudo dnf install chromium or brew install --cask chromium"; }

@@ -1,0 +1,44 @@
+"""Where a denoiser computes, and how to use that place well."""
+
+import importlib.util
+import math
+import os
+import shutil
+import warnings
+
+import torch
+
+CPU_ROWS = 1024  # the activations of so many rows of a toy network stay in a CPU's cache
+GPU_ROWS = 131_072  # and so many fill a GPU
+NUMBERS_PER_ROW = 16  # a row of more numbers (an image) counts as several rows
+
+
+def home(denoiser) -> tuple[torch.device, torch.dtype]:
+    """Device and dtype a denoiser computes in: its weights', or float64 where it says it lies."""
+    for weight in getattr(denoiser, "parameters", lambda: ())():
+        return weight.device, weight.dtype
+    device = getattr(denoiser, "device", torch.device("cpu"))
+    return device, torch.float32 if device.type == "mps" else torch.float64
+
+
+def block_sizes(n: int, shape: tuple[int, ...], device: torch.device) -> list[int]:
+    """n rows cut into nearly equal blocks that the device works on best."""
+    rows = GPU_ROWS if device.type not in ("cpu", "meta") else CPU_ROWS
+    rows = max(1, rows // math.ceil(math.prod(shape) / NUMBERS_PER_ROW))
+    blocks = math.ceil(n / rows)
+    return [n // blocks + (i < n % blocks) for i in range(blocks)]
+
+
+def compiled(net):
+    """`net` under torch.compile; where there is no compiler, `net` itself, with one warning."""
+    on_gpu = home(net)[0].type == "cuda"
+    compilers = (os.environ.get("CXX", "g++"), "g++", "clang++", "cl")
+    if on_gpu and importlib.util.find_spec("triton"):
+        return torch.compile(net)
+    if not on_gpu and any(shutil.which(name) for name in compilers):
+        return torch.compile(net)
+    warnings.warn(
+        "compile=True needs a C++ compiler (CPU) or triton (GPU); going on without it",
+        stacklevel=2,
+    )
+    return net

@@ -1,0 +1,138 @@
+"""Artifacts: small committed results of long computations, verified before use.
+
+An artifact is a pair of files: NAME.npz with arrays (and the weights of a net, if there is one),
+and NAME.json, the record of how they came about, with the sha256 of the first.
+"""
+
+import hashlib
+import json
+import os
+import platform
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ._checks import require
+from .denoisers import ToyDenoiser
+from .mixture import GaussianMixture
+from .schedule import Schedule
+
+WEIGHTS = "net."  # arrays whose names begin so are the weights of the net
+
+
+class ArtifactError(RuntimeError):
+    """An artifact is missing or not what its record says; the message tells how to remake it."""
+
+
+@dataclass
+class Artifact:
+    """A verified artifact. What its record does not describe raises an ArtifactError."""
+
+    record: dict
+    """Recipe, configuration, seed, versions, seconds, sha256."""
+    arrays: dict[str, np.ndarray]
+    """Its arrays, but for the weights."""
+    weights: dict[str, np.ndarray]
+    """The weights of its net, if it has one."""
+
+    @cached_property
+    def mixture(self) -> GaussianMixture:
+        """The data it was trained on."""
+        return GaussianMixture(**self._config("mixture"))
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """The noise schedule."""
+        return Schedule.linear(**self._config("schedule"))
+
+    @cached_property
+    def net(self) -> ToyDenoiser:
+        """The trained network, on the CPU."""
+        net = ToyDenoiser(**self._config("net"))
+        net.load_state_dict({name: torch.from_numpy(w) for name, w in self.weights.items()})
+        return net.eval()
+
+    def _config(self, part: str) -> dict:
+        if part not in self.record["config"]:
+            raise ArtifactError(f"artifact {self.record['name']!r} has no {part}")
+        return self.record["config"][part]
+
+
+def folder() -> Path:
+    """Where artifacts lie: $MIH_ARTIFACTS, or inside the installed package, or beside it."""
+    if "MIH_ARTIFACTS" in os.environ:
+        return Path(os.environ["MIH_ARTIFACTS"])
+    package = Path(__file__).resolve().parent
+    installed = package / "artifacts"
+    return installed if installed.is_dir() else package.parent / "artifacts"
+
+
+def artifact(name: str) -> Artifact:
+    """Load an artifact after checking its sha256. Nothing in the files is executed."""
+    data, note = folder() / f"{name}.npz", folder() / f"{name}.json"
+    remake = f"`python tools/artifacts.py {name}` in a checkout of the project makes it again"
+    if not (data.is_file() and note.is_file()):
+        there = ", ".join(sorted(path.stem for path in folder().glob("*.json"))) or "none"
+        raise ArtifactError(f"no artifact {name!r} in {folder()} (there: {there}); {remake}")
+    try:
+        record = json.loads(note.read_text(encoding="utf-8"))
+        expected = record["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{note} is not a record of an artifact; {remake}") from error
+    found = hashlib.sha256(data.read_bytes()).hexdigest()
+    if found != expected:
+        raise ArtifactError(
+            f"{data} is damaged: its sha256 is {found[:12]}…, its record says {expected[:12]}…; "
+            f"{remake}"
+        )
+    with np.load(data, allow_pickle=False) as stored:
+        arrays = {key: stored[key] for key in stored.files}
+    weights = {key.removeprefix(WEIGHTS): a for key, a in arrays.items() if key.startswith(WEIGHTS)}
+    arrays = {key: a for key, a in arrays.items() if not key.startswith(WEIGHTS)}
+    return Artifact(record, arrays, weights)
+
+
+def save_artifact(
+    name: str,
+    arrays: dict[str, np.ndarray],
+    *,
+    recipe: str,
+    config: dict,
+    seed: int | list[int],
+    seconds: float,
+    net: ToyDenoiser | None = None,
+) -> Path:
+    """Write an artifact and its record; returns the path of the record.
+
+    arrays: to store, by name. recipe: the command that makes it. config: what the recipe used, as
+    plain values; its parts "mixture", "schedule" and "net" rebuild the objects of these names.
+    """
+    from . import __version__
+
+    require(name.replace("-", "").isalnum(), "name", name, "letters, digits and hyphens")
+    if net is not None:
+        weights = {WEIGHTS + key: value.cpu().numpy() for key, value in net.state_dict().items()}
+        arrays, config = {**arrays, **weights}, {**config, "net": net.config}
+    folder().mkdir(parents=True, exist_ok=True)
+    data = folder() / f"{name}.npz"
+    np.savez_compressed(data, **arrays)
+    record = {
+        "name": name,
+        "recipe": recipe,
+        "config": config,
+        "seed": seed,
+        "package_version": __version__,
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+        "seconds": round(seconds),
+        "sha256": hashlib.sha256(data.read_bytes()).hexdigest(),
+    }
+    path = folder() / f"{name}.json"
+    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return path

@@ -1,0 +1,235 @@
+"""The density a 1D sampler generates, computed without sampling.
+
+The reverse chain is Markov: a point at x moves to a mean mu(x, t) and is spread by N(0, std_t^2).
+So a density can be pushed through it whole. That shows masses of 1e-9, for which sampling would
+need 1e11 draws.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ._checks import require
+from ._device import home
+from .denoisers import Denoiser
+from .mixture import GaussianMixture
+from .schedule import Schedule
+
+TAIL = 8.0  # x_T is followed to 8 standard deviations: beyond lies a mass of 1e-15
+KERNEL = 1.2  # width of the depositing Gaussian, in grid spacings (aliasing below 1e-12)
+KERNEL_REACH = 10  # in grid spacings: 8.3 of its standard deviations
+FINER = 8  # nodes per grid spacing in the last step, which adds no noise
+NEGLIGIBLE = 1e-11  # a stretch of x_T with less mass than this is not refined further
+MOST_NODES = 64  # for eta = 0, refinement stops at so many nodes for each grid point
+
+
+@dataclass
+class Density:
+    """A generated density: its values on a grid, and all its mass as short stretches."""
+
+    grid: Tensor
+    """Where the density is given: (N,), evenly spaced, float64."""
+    p: Tensor
+    """Mean density over the cell around each grid point: (N,)."""
+    nodes: Tensor
+    """Where the last step puts a fine sequence of points: (M,). Mass lies between neighbours."""
+    mass: Tensor
+    """Mass between neighbouring nodes: (M - 1,)."""
+    lost: float
+    """Mass that the computation could not follow because it left the grid on the way."""
+    monotone: bool
+    """Whether the last map (for eta = 0: the whole chain) keeps the order of points. If not, the
+    density has folds; masses stay right, and within a stretch they are spread evenly."""
+
+    def mass_between(self, low: float, high: float) -> float:
+        """Generated mass in the interval [low, high]."""
+        require(low <= high, "low", low, f"at most high = {high}")
+        start = torch.minimum(self.nodes[:-1], self.nodes[1:])
+        length = (self.nodes[1:] - self.nodes[:-1]).abs().clamp(min=1e-300)
+        inside = (start + length).clamp(max=high) - start.clamp(min=low)
+        return float((self.mass * (inside / length).clamp(0, 1)).sum())
+
+    def mass_outside(self, mixture: GaussianMixture, k: float) -> float:
+        """Generated mass farther than k standard deviations from every mode of the mixture."""
+        return sum(self.gap_masses(mixture, k))
+
+    def gap_masses(self, mixture: GaussianMixture, k: float) -> list[float]:
+        """The same mass, gap by gap: left of all modes, between neighbours, right of all modes.
+
+        Neighbours nearer than 2 k standard deviations leave no gap between them.
+        """
+        return [self.mass_between(low, high) for low, high in _gaps(mixture, k)]
+
+
+def exact_density(
+    net: Denoiser,
+    schedule: Schedule,
+    grid: Tensor,
+    *,
+    eta: float = 1.0,
+    fixed_large: bool = True,
+    progress: bool = True,
+) -> Density:
+    """The density on the real line that `sample` draws from, exact up to the grid.
+
+    net, schedule, eta, fixed_large: as in `sample`, with shape=(1,).
+    grid: (N,) evenly spaced points that span all the data; 2,048 of them are plenty. At step t the
+        window is wider, so that it holds the noised data and 8 standard deviations of noise; it
+        always has N points. Mass that leaves it is reported as `lost`.
+
+    eta = 0 adds no noise, and the starting density is pushed through the whole chain at once,
+    with more points where neighbours are torn apart.
+    """
+    ok = isinstance(grid, Tensor) and grid.ndim == 1 and len(grid) >= 16
+    require(ok, "grid", grid if not ok else None, "a tensor of form (N,) with N at least 16")
+    grid = grid.double().cpu()
+    spacing = grid.diff()
+    even = bool(((spacing - spacing.mean()).abs() <= 1e-3 * spacing.mean()).all())
+    require(even and bool(spacing[0] > 0), "grid", "uneven or not rising", "evenly spaced, rising")
+    chain = _Chain(net, schedule, grid, eta, fixed_large)
+    with torch.inference_mode():
+        return _transport(chain, progress) if eta == 0 else _push(chain, progress)
+
+
+class _Chain:
+    """The reverse chain in one dimension: where each step puts a point, and on which window."""
+
+    def __init__(self, net, schedule, grid, eta, fixed_large):
+        self.net, self.grid = net, grid
+        self.device, self.dtype = home(net)
+        self.timesteps = schedule.timesteps.to(self.device)
+        self.steps = schedule.reverse_steps(eta, fixed_large)
+        self.n_steps = len(schedule)
+
+    def mean(self, x: Tensor, i: int) -> Tensor:
+        """mu(x, t) of step i for points x (n,), in float64."""
+        points = x.to(self.device, self.dtype)[:, None]
+        noise = self.net(points, self.timesteps[i])[:, 0].to("cpu", torch.float64)
+        return self.steps.x[i] * x + self.steps.noise[i] * noise
+
+    def window(self, i: int) -> Tensor:
+        """Grid for x before step i: the noised range of the data with its noise around it."""
+        signal, reach = self.steps.signal[i], TAIL * self.steps.sigma[i]
+        low, high = signal * float(self.grid[0]) - reach, signal * float(self.grid[-1]) + reach
+        return torch.linspace(low, high, len(self.grid), dtype=torch.float64)
+
+
+def _push(chain: _Chain, progress: bool) -> Density:
+    """Push the density through a chain with noise: move, deposit, spread; the last step moves."""
+    x = chain.window(chain.n_steps - 1)
+    p = torch.exp(-0.5 * x**2) / math.sqrt(2 * math.pi)
+    for i in tqdm(
+        reversed(range(1, chain.n_steps)),
+        "exact density",
+        total=chain.n_steps - 1,
+        disable=not progress,
+        leave=False,
+    ):
+        target = chain.window(i - 1)
+        p = _spread(chain.mean(x, i), p * (x[1] - x[0]), target, chain.steps.std[i])
+        x = target
+    x, p = _refined(x, p)
+    mass = (p[1:] + p[:-1]) / 2 * (x[1] - x[0])
+    return _density(chain.mean(x, 0), mass, chain.grid)
+
+
+def _spread(means: Tensor, mass: Tensor, target: Tensor, std: float) -> Tensor:
+    """Density on `target` of masses at `means`, each spread by N(0, std^2).
+
+    Each mass is deposited as a narrow Gaussian, exactly where it is, and the rest of the variance
+    is added by a Fourier transform. Both are exact for a density that the grid resolves: nothing
+    is rounded to grid points, so a thousand steps add no width of their own.
+    """
+    n, spacing = len(target), float(target[1] - target[0])
+    narrow = KERNEL * spacing
+    require(
+        std >= narrow,
+        "grid",
+        f"{n} points, {spacing:.2g} apart at one step",
+        f"finer, {math.ceil(n * narrow / std)} points or more: that step's noise is only {std:.2g}",
+    )
+    position = (means - target[0]) / spacing
+    # (offsets, sources): the grid points near each source, and what each of them gets
+    near = position.floor().long() + torch.arange(1 - KERNEL_REACH, KERNEL_REACH + 1)[:, None]
+    share = torch.exp(-0.5 * ((near - position) / KERNEL).square()) * mass
+    share[(near < 0) | (near >= n)] = 0
+    p = torch.zeros(2 * n, dtype=torch.float64)
+    p.index_add_(0, near.clamp(0, n - 1).flatten(), share.flatten())
+    p /= narrow * math.sqrt(2 * math.pi)
+    frequency = torch.fft.rfftfreq(2 * n, spacing, dtype=torch.float64)
+    kernel = torch.exp(-2 * (math.pi * frequency) ** 2 * (std**2 - narrow**2))
+    return torch.fft.irfft(torch.fft.rfft(p) * kernel, n=2 * n)[:n].clamp(min=0)
+
+
+def _refined(x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+    """The same smooth density on a grid that is FINER times finer (trigonometric interpolation)."""
+    n = FINER * (len(x) - 1) + 1
+    fine = torch.fft.irfft(torch.fft.rfft(p), n=FINER * len(p))[:n] * FINER
+    return torch.linspace(float(x[0]), float(x[-1]), n, dtype=torch.float64), fine.clamp(min=0)
+
+
+def _transport(chain: _Chain, progress: bool) -> Density:
+    """Push the starting density through a chain without noise: its points move, mass between them
+    stays. Where the chain tears neighbours apart, more points are put between them."""
+    x = torch.linspace(-TAIL, TAIL, len(chain.grid), dtype=torch.float64)
+    landed = _through(chain, x, progress)
+    low, spacing, high = chain.grid[0], chain.grid[1] - chain.grid[0], chain.grid[-1]
+    while len(x) < MOST_NODES * len(chain.grid):
+        inside = landed.clamp(low, high)
+        torn = (inside.diff().abs() > spacing) & (_normal_mass(x) > NEGLIGIBLE)
+        if not torn.any():
+            break
+        parts = torch.arange(1, FINER, dtype=torch.float64) / FINER
+        new = (x[:-1][torn, None] + x.diff()[torn, None] * parts).flatten()
+        x, order = torch.cat([x, new]).sort()
+        landed = torch.cat([landed, _through(chain, new, progress)])[order]
+    return _density(landed, _normal_mass(x), chain.grid)
+
+
+def _through(chain: _Chain, x: Tensor, progress: bool) -> Tensor:
+    """Where a chain without noise takes the points x."""
+    steps = tqdm(range(chain.n_steps), "exact density", disable=not progress, leave=False)
+    for i in steps:
+        x = chain.mean(x, chain.n_steps - 1 - i)
+    return x
+
+
+def _normal_mass(x: Tensor) -> Tensor:
+    """Mass of N(0, 1) between neighbouring points, exact in both tails."""
+    below, above = torch.special.ndtr(x), torch.special.ndtr(-x)
+    return torch.where(x[1:] < 0, below.diff(), -above.diff())
+
+
+def _density(nodes: Tensor, mass: Tensor, grid: Tensor) -> Density:
+    """Collect the mass between nodes into cells around the grid points."""
+    spacing = grid[1] - grid[0]
+    edges = torch.cat([grid - spacing / 2, grid[-1:] + spacing / 2]).numpy()
+    below = np.zeros(len(edges))
+    # a run of nodes in one direction has a cumulative mass to interpolate; folds are summed
+    direction = torch.sign(nodes.diff())
+    turns = (torch.nonzero(direction[1:] * direction[:-1] < 0)[:, 0] + 1).tolist()
+    for start, stop in zip([0, *turns], [*turns, len(mass)], strict=True):
+        run, weights = nodes[start : stop + 1], mass[start:stop]
+        if run[-1] < run[0]:
+            run, weights = run.flip(0), weights.flip(0)
+        cumulative = torch.cat([torch.zeros(1, dtype=torch.float64), weights.cumsum(0)])
+        below += np.interp(edges, run.numpy(), cumulative.numpy())
+    p = torch.from_numpy(np.diff(below)).clamp(min=0) / spacing
+    lost = 1 - float(mass.sum())
+    return Density(grid, p, nodes, mass, lost, monotone=not turns and bool((direction >= 0).all()))
+
+
+def _gaps(mixture: GaussianMixture, k: float) -> list[tuple[float, float]]:
+    """The intervals farther than k std from every mode, from left to right."""
+    require(mixture.dim == 1, "mixture.dim", mixture.dim, "1")
+    require(k > 0, "k", k, "above 0")
+    gaps, low = [], -math.inf
+    for mean in sorted(mixture.means[:, 0].tolist()):
+        if mean - k * mixture.std > low:
+            gaps.append((low, mean - k * mixture.std))
+        low = mean + k * mixture.std
+    return [*gaps, (low, math.inf)]

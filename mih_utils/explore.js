@@ -1,0 +1,206 @@
+// Draws one explorer: panels of lines that follow sliders. Needs no network, no library, no kernel.
+// Everything shown was computed in Python; this file only decodes and draws it.
+(function () {
+  "use strict";
+
+  const LIGHT = { exact: "#0072B2", learned: "#C24E00", data: "#6e6e6e", hallucination: "#B8448A", other: "#00785a" };
+  const DARK = { exact: "#56B4E9", learned: "#F58A3C", data: "#a8a8a8", hallucination: "#F2A0CE", other: "#3CCBA0" };
+  const HEIGHT = 290, GAP = { left: 50, right: 12, top: 26, bottom: 40 };
+
+  // int16 numbers with a scale; -32768 is a gap in the line
+  function decode(packed) {
+    const bytes = Uint8Array.from(atob(packed.data), (c) => c.charCodeAt(0));
+    const quantised = new Int16Array(bytes.buffer);
+    const values = Float32Array.from(quantised, (q) => (q === -32768 ? NaN : packed.offset + packed.scale * q));
+    return { shape: packed.shape, values };
+  }
+
+  // The last axis of an array at the sliders' positions; `by` says which slider each other axis follows.
+  function pick(array, by, at, shift) {
+    const length = array.shape[array.shape.length - 1];
+    let row = 0;
+    by.forEach((slider, axis) => {
+      const moved = at[slider] + (axis === 0 ? shift : 0);
+      row = row * array.shape[axis] + Math.min(Math.max(moved, 0), array.shape[axis] - 1);
+    });
+    return array.values.subarray(row * length, (row + 1) * length);
+  }
+
+  function ticks(start, stop, wanted) {
+    const low = Math.min(start, stop), high = Math.max(start, stop);
+    const raw = (high - low) / wanted, power = 10 ** Math.floor(Math.log10(raw));
+    const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw);
+    const found = [];
+    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) found.push(+(i * step).toPrecision(6));
+    return found;
+  }
+
+  const text = (v) => String(v).replace("-", "\u2212");
+
+  function drawPanel(canvas, panel, arrays, at) {
+    const dark = document.documentElement.dataset.theme === "dark";
+    const colours = dark ? DARK : LIGHT;
+    const style = getComputedStyle(canvas);
+    const ink = style.color, ratio = window.devicePixelRatio || 1;
+    const width = canvas.clientWidth;
+    if (!width) return;
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(HEIGHT * ratio);
+    const g = canvas.getContext("2d");
+    g.scale(ratio, ratio);
+    g.clearRect(0, 0, width, HEIGHT);
+    g.font = "13px " + style.fontFamily;
+    const inner = { w: width - GAP.left - GAP.right, h: HEIGHT - GAP.top - GAP.bottom };
+    const X = (v) => GAP.left + ((v - panel.x[0]) / (panel.x[1] - panel.x[0])) * inner.w;
+    const Y = (v) => GAP.top + ((panel.y[1] - v) / (panel.y[1] - panel.y[0])) * inner.h;
+
+    // axes
+    g.fillStyle = g.strokeStyle = ink;
+    g.lineWidth = 1;
+    g.textAlign = "center";
+    g.textBaseline = "top";
+    for (const v of ticks(panel.x[0], panel.x[1], Math.max(3, inner.w / 70))) {
+      g.globalAlpha = 0.12; g.beginPath(); g.moveTo(X(v), GAP.top); g.lineTo(X(v), GAP.top + inner.h); g.stroke();
+      g.globalAlpha = 0.85; g.fillText(text(v), X(v), GAP.top + inner.h + 5);
+    }
+    g.textAlign = "right";
+    g.textBaseline = "middle";
+    for (const v of ticks(panel.y[0], panel.y[1], 5)) {
+      g.globalAlpha = 0.12; g.beginPath(); g.moveTo(GAP.left, Y(v)); g.lineTo(GAP.left + inner.w, Y(v)); g.stroke();
+      g.globalAlpha = 0.85; g.fillText(text(v), GAP.left - 6, Y(v));
+    }
+    g.globalAlpha = 0.85;
+    g.textAlign = "center";
+    g.textBaseline = "alphabetic";
+    g.fillText(panel.xlabel, GAP.left + inner.w / 2, HEIGHT - 5);
+    g.save(); g.translate(13, GAP.top + inner.h / 2); g.rotate(-Math.PI / 2); g.fillText(panel.ylabel, 0, 0); g.restore();
+    g.globalAlpha = 1;
+    g.textAlign = "left";
+    g.font = "600 13px " + style.fontFamily;
+    g.fillText(panel.title, GAP.left, 15);
+
+    g.save();
+    g.beginPath(); g.rect(GAP.left, GAP.top, inner.w, inner.h); g.clip();
+    for (const mark of panel.marks || []) {  // where the modes are
+      g.fillStyle = colours.data; g.globalAlpha = 0.28;
+      if (mark.axis === "y") g.fillRect(GAP.left, Y(mark.high), inner.w, Math.max(1.5, Y(mark.low) - Y(mark.high)));
+      else g.fillRect(X(mark.low), GAP.top, Math.max(1.5, X(mark.high) - X(mark.low)), inner.h);
+    }
+    g.globalAlpha = 1;
+    for (const line of panel.lines) {
+      for (const shift of line.rows || [0]) {
+        const x = pick(arrays[line.x], line.xby, at, shift), y = pick(arrays[line.y], line.by, at, shift);
+        const flagged = line.flag && pick(arrays[line.flag], [line.by[0]], at, shift)[0] > 0.5;
+        g.strokeStyle = g.fillStyle = colours[flagged ? "hallucination" : line.role];
+        g.lineWidth = line.width || 2;
+        g.setLineDash(line.dash ? [6, 4] : []);
+        g.beginPath();
+        let pen = false;
+        for (let i = 0; i < x.length; i++) {
+          if (Number.isNaN(y[i])) { pen = false; continue; }
+          if (pen) g.lineTo(X(x[i]), Y(y[i])); else g.moveTo(X(x[i]), Y(y[i]));
+          pen = true;
+        }
+        if (line.fill) { g.lineTo(X(x[x.length - 1]), Y(0)); g.lineTo(X(x[0]), Y(0)); g.globalAlpha = 0.3; g.fill(); g.globalAlpha = 1; }
+        g.stroke();
+        if (line.ends) {
+          const last = x.length - 1;
+          g.beginPath(); g.arc(X(x[last]), Y(y[last]), flagged ? 5 : 3.5, 0, 7); g.fill();
+        }
+      }
+    }
+    g.restore();
+    g.setLineDash([]);
+  }
+
+  function legend(spec) {
+    const seen = new Map();
+    for (const panel of spec.panels) for (const line of panel.lines) if (line.label) seen.set(line.label, line);
+    for (const entry of spec.legend || []) seen.set(entry.label, entry);
+    const list = document.createElement("ul");
+    list.className = "mih-legend";
+    for (const [label, line] of seen) {
+      const item = document.createElement("li"), key = document.createElement("span");
+      key.dataset.role = line.role;
+      key.style.borderTopStyle = line.dash ? "dashed" : "solid";
+      item.append(key, label);
+      list.append(item);
+    }
+    return list;
+  }
+
+  function start(root) {
+    if (root.dataset.ready) return;
+    root.dataset.ready = "1";
+    const spec = JSON.parse(root.querySelector("script[type='application/json']").textContent);
+    const arrays = Object.fromEntries(Object.entries(spec.arrays).map(([name, packed]) => [name, decode(packed)]));
+    const at = spec.sliders.map((slider) => slider.start);
+    root.querySelector(".mih-fallback").remove();
+
+    const inputs = spec.sliders.map((slider, index) => {
+      const label = document.createElement("label"), input = document.createElement("input"), value = document.createElement("output");
+      label.className = "mih-slider";
+      input.type = "range";
+      Object.assign(input, { min: 0, max: slider.ticks.length - 1, step: 1, value: slider.start });
+      input.setAttribute("data-lm-suppress-shortcuts", "true");
+      input.setAttribute("aria-label", slider.label);
+      input.addEventListener("input", () => { at[index] = +input.value; draw(); });
+      const name = document.createElement("span");
+      name.textContent = slider.label;
+      label.append(name, input, value);
+      return { label, input, value };
+    });
+    const stage = document.createElement("div");
+    stage.className = "mih-stage";
+    const canvases = spec.panels.map((panel) => {
+      const canvas = document.createElement("canvas");
+      canvas.setAttribute("role", "img");
+      canvas.setAttribute("aria-label", panel.alt);
+      canvas.style.height = HEIGHT + "px";
+      stage.append(canvas);
+      if (panel.drag) drag(canvas, panel);
+      return canvas;
+    });
+    const readout = document.createElement("p");
+    readout.className = "mih-readout";
+    readout.setAttribute("aria-live", "polite");
+    const controls = document.createElement("div");
+    controls.className = "mih-controls";
+    controls.append(...inputs.map((input) => input.label));
+    root.append(controls, stage, legend(spec), readout);
+
+    // dragging over a panel moves the first slider along the panel's vertical axis
+    function drag(canvas, panel) {
+      const values = spec.sliders[0].values;
+      const follow = (event) => {
+        const box = canvas.getBoundingClientRect();
+        const share = (event.clientY - box.top - GAP.top) / (HEIGHT - GAP.top - GAP.bottom);
+        const wanted = panel.y[1] - share * (panel.y[1] - panel.y[0]);
+        let best = 0;
+        values.forEach((v, i) => { if (Math.abs(v - wanted) < Math.abs(values[best] - wanted)) best = i; });
+        at[0] = best;
+        draw();
+      };
+      canvas.style.cursor = "ns-resize";
+      canvas.style.touchAction = "pan-x";
+      canvas.addEventListener("pointerdown", (event) => { canvas.setPointerCapture(event.pointerId); follow(event); });
+      canvas.addEventListener("pointermove", (event) => { if (event.buttons) follow(event); });
+    }
+
+    function draw() {
+      inputs.forEach(({ input, value }, i) => {
+        input.value = at[i];
+        value.textContent = spec.sliders[i].ticks[at[i]];
+        input.setAttribute("aria-valuetext", value.textContent);
+      });
+      spec.panels.forEach((panel, i) => drawPanel(canvases[i], panel, arrays, at));
+      const index = at.reduce((sum, position, i) => sum * spec.sliders[i].ticks.length + position, 0);
+      readout.textContent = spec.readout[index];
+    }
+    new ResizeObserver(draw).observe(stage);
+    new MutationObserver(draw).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+    draw();
+  }
+
+  document.querySelectorAll("div.mih-explorer").forEach(start);
+})();

@@ -1,0 +1,73 @@
+"""One look for every figure: the Okabe-Ito colours, which colour-blind readers can tell apart."""
+
+import matplotlib.pyplot as plt
+import seaborn as sns
+
+COLORS = {
+    "exact": "#0072B2",  # the exact denoiser, density or score
+    "learned": "#D55E00",  # a network
+    "data": "#6e6e6e",  # real samples and their density
+    "hallucination": "#CC79A7",  # what the data does not contain
+    "other": "#009E73",  # a second network or a second setting
+}
+"""What a colour means, everywhere in the book."""
+
+
+def use_style() -> None:
+    """Set matplotlib and seaborn to the book's look; in a notebook, draw sharp SVG figures."""
+    sns.set_theme(
+        context="notebook",
+        style="ticks",
+        palette=list(COLORS.values()),
+        rc={
+            "axes.grid": True,
+            "axes.spines.right": False,
+            "axes.spines.top": False,
+            "axes.titlesize": "medium",
+            "axes.titleweight": "bold",
+            "figure.constrained_layout.use": True,
+            "figure.figsize": (7.2, 3.6),
+            "figure.dpi": 100,
+            "grid.alpha": 0.35,
+            "legend.frameon": False,
+            "lines.linewidth": 1.8,
+            "savefig.dpi": 160,
+            "svg.hashsalt": "mode-interpolation",  # the same figure gives the same bytes
+        },
+    )
+    try:
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+    except ImportError:  # outside notebooks
+        return
+    set_matplotlib_formats("svg", metadata={"Date": None})
+
+
+def panels(columns: int, *, height: float = 3.4, sharey: bool = False):
+    """A row of axes of the book's width: (figure, array of `columns` axes)."""
+    width = 7.2 if columns < 3 else 9.6
+    return plt.subplots(1, columns, figsize=(width, height), sharey=sharey)
+
+
+def mark_modes(ax, mixture, *, axis: str = "x") -> None:
+    """Thin lines where the modes of a 1D mixture are."""
+    line = ax.axvline if axis == "x" else ax.axhline
+    for mean in mixture.means[:, 0].tolist():
+        line(mean, color=COLORS["data"], linewidth=0.8, linestyle=":", zorder=0)
+
+
+def share(p: float) -> str:
+    """A share in the words of the book: "12.3%", or "4.7 × 10⁻⁴" where percents get long."""
+    return f"{p:.1%}" if p == 0 or p >= 0.01 else scientific(p)
+
+
+def scientific(value: float) -> str:
+    """A number as "4.7 × 10⁻⁴"."""
+    mantissa, exponent = f"{value:.1e}".split("e")
+    raised = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+    return f"{mantissa} × 10{str(int(exponent)).translate(raised)}"
+
+
+def markdown_table(header: list[str], rows: list[list[object]]) -> str:
+    """A table in Markdown, for `IPython.display.Markdown`."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

@@ -1,0 +1,297 @@
+"""The built book as a reader meets it: in a real browser, without a network, over http and from
+the disk, in light and dark, on a phone, with the keyboard alone."""
+
+import functools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import nbformat
+import pytest
+import yaml
+
+pytestmark = pytest.mark.site
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILDS = [ROOT / "_tested/_build/html", ROOT / "_build/html"]
+BUILT = max(BUILDS, key=lambda folder: folder.exists() and folder.stat().st_mtime)
+SITE = Path(os.environ.get("MIH_SITE", BUILT)).resolve()
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
+CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LOOKS = ["http-light-1280", "file-dark-1280", "http-dark-360", "file-light-360"]
+
+
+def toc_pages(node):
+    """The pages that a table of contents names, in order."""
+    if isinstance(node, list):
+        return [page for child in node for page in toc_pages(child)]
+    here = [node[key] for key in ("root", "file") if key in node]
+    below = (node.get(key, []) for key in ("parts", "chapters", "sections"))
+    return here + [page for nodes in below for page in toc_pages(nodes)]
+
+
+PAGES = toc_pages(TOC)
+
+
+# In the browser
+
+
+@pytest.fixture(scope="session")
+def browser():
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        give_up = pytest.fail if os.environ.get("CI") else pytest.skip
+        give_up("no Chromium on this machine (on Debian and Ubuntu: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        args = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        browser = playwright.chromium.launch(executable_path=path, args=args)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def origins():
+    """Where the site can be read from: a local server, and the disk."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(SITE)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield {"http": f"http://127.0.0.1:{server.server_port}", "file": SITE.as_uri()}
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def visit(browser, origins):
+    """visit(page, look) opens a page; what went wrong while it was open must be nothing."""
+    wrong, contexts = [], []
+
+    def open_page(name, look):
+        way, scheme, width = look.split("-")
+        size = {"width": int(width), "height": 900 if width == "1280" else 740}
+        context = browser.new_context(viewport=size, color_scheme=scheme)
+        contexts.append(context)
+
+        def only_the_site(route):
+            if route.request.url.startswith(origins[way] + "/"):
+                return route.continue_()
+            wrong.append(f"request to {route.request.url}")
+            route.abort()
+
+        context.route("**/*", only_the_site)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: wrong.append(f"page error: {error}"))
+        page.on("requestfailed", lambda request: wrong.append(f"not loaded: {request.url}"))
+        page.on("console", lambda m: m.type in ("error", "warning") and wrong.append(m.text))
+        page.goto(f"{origins[way]}/{name}.html", wait_until="load")
+        page.wait_for_function(TYPESET)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+TYPESET = """
+[...document.querySelectorAll('.math')].every(formula => formula.querySelector('mjx-container'))
+"""
+
+FAULTS = r"""() => {
+  const faults = [], article = document.querySelector('.bd-article');
+  const all = selector => [...document.querySelectorAll(selector)];
+  const say = (what, e) => faults.push(
+    `${what}: <${e.localName} class="${e.className}"> ${e.textContent.trim() || e.outerHTML}`
+      .slice(0, 200));
+
+  if (document.documentElement.scrollWidth > innerWidth) faults.push('the page scrolls sideways');
+  const scrolls = e => e !== article && e
+    && (/auto|scroll/.test(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
+  const out = e => e.getBoundingClientRect().right > innerWidth + 1
+    && !e.closest('mjx-assistive-mml');
+  for (const e of article.querySelectorAll('*'))
+    if (out(e) && !out(e.parentElement) && !scrolls(e)) say('cut off', e.parentElement);
+
+  for (const e of all('img')) {
+    if (!e.alt.trim()) say('no alt text', e);
+    if (!e.naturalWidth) say('not a picture', e);
+  }
+  for (const e of all('mjx-merror, .problematic, .system-message')) say('error', e);
+  for (const e of all('.mih-fallback')) say('the fallback is still there', e);
+  const bare = document.body.innerText.match(/interactive\(children=|<IPython.*?>|at 0x[0-9a-f]+>/);
+  if (bare) faults.push('an object as text: ' + bare[0]);
+  const prose = article.cloneNode(true);
+  prose.querySelectorAll('pre, code, script, style').forEach(e => e.remove());
+  const raw = prose.textContent.match(/\{[a-z:-]+\}`|:::|```|\\\(|\$\$/);
+  if (raw) faults.push('raw markup: ' + raw[0]);
+  return faults;
+}"""
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_whole(visit, name, look):
+    page = visit(name, look)
+    assert page.evaluate("document.documentElement.dataset.theme") == look.split("-")[1]
+    page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
+    page.evaluate("document.querySelectorAll('img').forEach(i => { i.loading = 'eager' })")
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate(FAULTS) == []
+
+
+# What an explorer shows: its pixels, its lines and its words.
+SHOWN = """e => [...e.querySelectorAll('canvas')].map(c => c.toDataURL())
+  .concat([...e.querySelectorAll('svg')].map(s => s.innerHTML + getComputedStyle(s).color))
+  .concat([...e.querySelectorAll('.mih-readout')].map(r => r.innerText)).join()"""
+PICTURE = SHOWN.replace(".mih-readout", "no-readout")
+
+
+def shows_something_else(page, explorer, before, what=SHOWN):
+    changed = f"([e, before]) => ({what})(e) !== before"
+    page.wait_for_function(changed, arg=[explorer, before], timeout=3000)
+
+
+@pytest.mark.parametrize("look", ["http-light-1280", "file-light-360"])
+@pytest.mark.parametrize("name", [p for p in PAGES if p.startswith(("notebooks/", TOC["root"]))])
+def test_explorers_obey_the_keyboard_and_the_theme(visit, name, look):
+    page = visit(name, look)
+    explorers = page.query_selector_all(".mih-explorer")
+    assert explorers, "no explorer on this page"
+    for explorer in explorers:
+        sliders = explorer.query_selector_all("input[type=range]")
+        assert sliders, "an explorer without a slider"
+        for slider in sliders:
+            assert slider.get_attribute("data-lm-suppress-shortcuts") == "true"
+            assert slider.evaluate("s => s.labels.length > 0 || !!s.ariaLabel"), "no label"
+            before = explorer.evaluate(SHOWN)
+            slider.focus()
+            at_the_end = slider.evaluate("s => +s.value >= +s.max")
+            page.keyboard.press("ArrowLeft" if at_the_end else "ArrowRight")
+            shows_something_else(page, explorer, before)
+        before = explorer.evaluate(PICTURE)
+        page.evaluate("document.documentElement.dataset.theme = 'dark'")
+        shows_something_else(page, explorer, before, PICTURE)
+        card = "e => getComputedStyle(e.closest('.text_html')).backgroundColor"
+        assert explorer.evaluate(card) == "rgba(0, 0, 0, 0)"
+        page.evaluate("document.documentElement.dataset.theme = 'light'")
+
+
+def test_the_first_screen_has_the_hero(visit):
+    page = visit(TOC["root"], "http-light-1280")
+    box = page.query_selector(".mih-explorer").bounding_box()
+    assert box["y"] < 900
+
+
+# Without a browser
+
+
+class Anchors(HTMLParser):
+    def __init__(self, path):
+        super().__init__()
+        self.ids, self.links = {""}, set()
+        self.feed(path.read_text(encoding="utf8"))
+
+    def handle_starttag(self, tag, attributes):
+        for key, value in attributes:
+            if key in ("id", "name") and value:
+                self.ids.add(value)
+            if key in ("href", "src") and value:
+                self.links.add(value)
+
+
+anchors = functools.cache(Anchors)
+
+
+@pytest.mark.parametrize("name", [*PAGES, "index", "genindex", "search"])
+def test_links_lead_somewhere(name):
+    here, broken = SITE / f"{name}.html", []
+    for link in anchors(here).links:
+        url = urlsplit(link)
+        if url.scheme:
+            continue
+        target = (here.parent / unquote(url.path)).resolve() if url.path else here
+        if not target.is_file() or not target.is_relative_to(SITE):
+            broken.append(link)
+        elif target.suffix == ".html" and unquote(url.fragment) not in anchors(target).ids:
+            broken.append(link)
+    assert not broken
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_colab_button_points_to_the_address_or_nowhere(chapter):
+    address = urlsplit(CONFIG["repository"]["url"])
+    project = f"{address.path}/blob/{CONFIG['repository']['branch']}"
+    button = f"https://colab.research.google.com/github{project}/notebooks/{chapter.name}"
+    links = anchors(SITE / f"notebooks/{chapter.stem}.html").links
+    found = {link for link in links if "://colab" in link}
+    assert found == ({button} if address.hostname == "github.com" else set())
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_notebook_ran_without_a_warning(chapter):
+    executed = SITE.parent / "jupyter_execute/notebooks" / chapter.name
+    cells = nbformat.read(executed, as_version=4).cells
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    if not outputs:
+        pytest.skip("a cached build: the outputs are not in its notebooks")
+    printed = "".join(output.text for output in outputs if output.get("name") == "stderr")
+    lines = [line for line in re.split(r"[\r\n]", printed) if line.strip()]
+    assert [line for line in lines if not re.search(r"\d+%\||it/s|s/it", line)] == []
+
+
+RUN = """
+import json, sys
+from IPython.core.interactiveshell import InteractiveShell
+for source in json.load(sys.stdin):
+    InteractiveShell.instance().run_cell(source).raise_error()
+"""
+CHECK = """
+import pathlib, mih_utils
+here = pathlib.Path(mih_utils.__file__).resolve().parents[1]
+assert here == pathlib.Path.cwd().resolve(), here
+for name in {names}: mih_utils.artifact(name)
+"""
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_self_contained_copy_brings_the_package_and_its_data(chapter, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "book/_ext"))
+    from colab_copy import artifact_names, self_contained
+
+    text = (SITE / "_static/colab" / chapter.name).read_text(encoding="utf8")
+    assert text == self_contained(chapter, ROOT), "not the copy of this source, or not reproducible"
+    code = [c for c in nbformat.reads(text, as_version=4).cells if c.cell_type == "code"]
+    assert not any(c.outputs or c.execution_count for c in code)
+    end = next(i for i, c in enumerate(code) if re.search("^REPOSITORY = ", c.source, re.M)) + 1
+    assert code[end - 2].source.startswith("#@title")
+
+    # run up to the set-up (the unpacking twice) where mih_utils is not installed: with -S no .pth
+    # file is read, so an editable install does not count
+    sources = [c.source for c in code[: end - 1]] + [c.source for c in code[end - 2 : end]]
+    libraries = os.pathsep.join(p for p in sys.path if p.endswith("-packages"))
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", RUN],
+        input=json.dumps([*sources, CHECK.format(names=artifact_names(code))]),
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": libraries, "IPYTHONDIR": str(tmp_path / "ipython")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,253 @@
+"""The project's files agree with each other."""
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+import yaml
+from packaging.requirements import Requirement
+
+import mih_utils as mih
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+spec = importlib.util.spec_from_file_location("address", ROOT / "tools" / "address.py")
+address = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(address)
+
+
+# Versions
+
+
+def named(requirement: str) -> str:
+    return re.sub(r"[-_.]+", "-", Requirement(requirement).name).lower()
+
+
+EXTRAS = PROJECT["optional-dependencies"]
+NEEDED = [*PROJECT["dependencies"], *(needed for extra in EXTRAS.values() for needed in extra)]
+PINS = [
+    line
+    for line in (ROOT / "constraints.txt").read_text().splitlines()
+    if line and not line.startswith("#")
+]
+
+
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
+def test_each_dependency_has_one_pin_that_it_allows(python):
+    system = {"python_version": python, "python_full_version": f"{python}.9"}
+    for needed in NEEDED:
+        pins = [Requirement(pin) for pin in PINS if named(pin) == named(needed)]
+        pins = [pin for pin in pins if pin.marker is None or pin.marker.evaluate(system)]
+        assert len(pins) == 1, needed
+        (exact,) = pins[0].specifier
+        assert Requirement(needed).specifier.contains(exact.version), needed
+
+
+def test_constraints_are_plain_pins():
+    for pin in PINS:  # no path, no address, no build of one machine
+        assert re.fullmatch(r"[\w.-]+==[\w.]+( ; .+)?", pin), pin
+
+
+def test_conda_installs_what_pip_installs():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    *conda, pip = environment["dependencies"]
+    assert environment["name"] == PROJECT["name"]
+    assert conda == [f"python {PROJECT['requires-python']}", "pip"]
+    setup = re.search(r"^\tpip install (-c \S+) (-e) \"(\S+)\"$", MAKEFILE, re.M)
+    assert pip == {"pip": [setup[1], f"{setup[2]} {setup[3]}"]}
+    assert setup[3] == f".[{','.join(EXTRAS)}]"
+
+
+def test_the_version_is_the_same_everywhere():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    releases = re.findall(r"^## \[(.+?)\] - (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert "version" in PROJECT["dynamic"]  # read from mih_utils/__init__.py
+    assert (mih.__version__, citation["date-released"]) == releases[0]
+    assert str(citation["version"]) == mih.__version__
+
+
+# README and Makefile
+
+
+def recipes() -> dict[str, list[str]]:
+    """The commands that each make target shows, its variables replaced by their defaults."""
+    defaults = dict(re.findall(r"^(\w+) \?= (\w+)$", MAKEFILE, re.M))
+    found = {}
+    for target, body in re.findall(r"^([a-z]+):.*\n((?:\t.*\n)+)", MAKEFILE, re.M):
+        lines = re.sub(r"\\\n\s*", "", body).splitlines()
+        shown = [line.strip() for line in lines if not re.match(r"\t(@|\$\(call done)", line)]
+        found[target] = [re.sub(r"\$\((\w+)\)", lambda m: defaults[m[1]], x) for x in shown]
+    return found
+
+
+def test_plain_commands_in_readme_are_those_of_make():
+    block = re.search(r"## Without make.*?```sh\n(.*?)```", README, re.S)[1]
+    setup, *parts = re.split(r"\n# make (\w+).*\n", block)
+    plain = {k: v.split("\n") for k, v in zip(parts[::2], map(str.strip, parts[1::2]), strict=True)}
+    assert set(plain) == {"book", "serve", "test", "artifacts", "bench", "clean"}
+    assert plain == {target: recipes()[target] for target in plain}
+    assert re.search(r"^\t(pip install -c .*)$", MAKEFILE, re.M)[1] in setup.splitlines()
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_make_targets_that_are_named_exist(name):
+    named = re.findall(r"(?:`|^|# )make ([a-z]+)", (ROOT / name).read_text(), re.M)
+    assert named
+    assert set(named) <= set(recipes())
+
+
+def test_first_code_in_readme_runs(capsys):
+    code = re.search(r"```python\n(.*?)```", README, re.S)[1]
+    quicker = code.replace("steps=2000", "steps=20").replace("2048", "512")
+    assert len(quicker) == len(code) - 3
+    torch.manual_seed(0)
+    exec(quicker, {})
+    network, exact = map(float, capsys.readouterr().out.split())
+    assert 0 <= exact < 1e-6 < network <= 1
+
+
+# Notebooks and artifacts
+
+
+def test_every_notebook_is_in_the_book():
+    toc = (ROOT / "_toc.yml").read_text()
+    listed = re.findall(r"file: (notebooks/\S+)", toc)
+    assert sorted(listed) == [f"notebooks/{path.stem}" for path in NOTEBOOKS]
+    assert NOTEBOOKS
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_is_committed_clean(path):
+    notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(notebook)
+    for cell in notebook.cells:
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None
+
+
+def test_artifacts_are_small():
+    sizes = [path.stat().st_size for path in (ROOT / "artifacts").rglob("*") if path.is_file()]
+    assert sizes
+    assert sum(sizes) <= 12e6
+
+
+# What no file may say
+
+
+def tracked() -> list[Path]:
+    """The files that git tracks, or would if they were added."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    return [path for name in done.stdout.splitlines() if (path := ROOT / name).is_file()]
+
+
+def test_no_file_names_a_machine_or_a_package_index():
+    foreign = re.compile(
+        r"/(work|root)/"
+        r"|\b(pypi|files\.pythonhosted|download\.pytorch|registry\.npmjs|conda\.anaconda)\.org"
+    )
+    assert foreign.search("see /" + "root/x") and foreign.search("https://pypi" + ".org/simple")
+    found = []
+    for path in tracked():
+        try:
+            found += [f"{path.name}: {m[0]}" for m in foreign.finditer(path.read_text("utf8"))]
+        except UnicodeDecodeError:  # not a text
+            continue
+    assert not found
+
+
+# The project's address
+
+
+def repository_lines(root: Path) -> set[str]:
+    """What the notebooks' set-up cells have as the project's address."""
+    sources = [
+        "".join(cell["source"])
+        for path in root.glob("notebooks/*.ipynb")
+        for cell in json.loads(path.read_text())["cells"]
+    ]
+    return {m for source in sources for m in re.findall(r'^REPOSITORY = "(.*)"', source, re.M)}
+
+
+def test_notebooks_have_the_address_of_the_book():
+    assert repository_lines(ROOT) == {CONFIG["repository"]["url"]}
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of all that an address is written into, without one."""
+    shutil.copy(ROOT / "_config.yml", tmp_path)
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    address.stamp("", tmp_path)
+    return tmp_path
+
+
+def contents(root: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("url", "colab"),
+    [
+        ("https://example.org/owner/project", ""),
+        ("https://github.com/OWNER/REPO", "https://colab.research.google.com"),
+    ],
+)
+def test_address_goes_in_and_comes_out_again(copy, url, colab):
+    before = contents(copy)
+    for given in (url, f"{url}/", f"{url}.git"):  # again changes nothing
+        address.stamp(given, copy)
+        config = yaml.safe_load((copy / "_config.yml").read_text())
+        assert config["repository"]["url"] == url
+        assert config["html"]["use_repository_button"] is True
+        assert config["html"]["use_issues_button"] is True
+        assert config["launch_buttons"]["colab_url"] == colab
+        assert repository_lines(copy) == {url}
+    address.stamp("", copy)
+    assert contents(copy) == before
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.org/owner/project",
+        "https://example.org",
+        "https://example.org/owner",
+        "https://user:secret@example.org/owner/project",
+        'https://example.org/owner/project"; import os',
+        "owner/project",
+    ],
+)
+def test_bad_address_is_refused_and_nothing_changes(copy, url):
+    before = contents(copy)
+    with pytest.raises(ValueError, match="expected https://HOST/OWNER/PROJECT"):
+        address.stamp(url, copy)
+    assert contents(copy) == before
+
+
+def test_address_without_its_place_changes_nothing(copy):
+    config = copy / "_config.yml"
+    config.write_text(config.read_text().replace("use_issues_button", "use_other_button"))
+    before = contents(copy)
+    with pytest.raises(ValueError, match=r"0 lines fit .*use_issues_button"):
+        address.stamp("https://example.org/owner/project", copy)
+    assert contents(copy) == before

@@ -1,0 +1,339 @@
+"""Training: it learns the denoiser, measures its distance to the exact one, and can be stopped."""
+
+import shutil
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+import mih_utils as mih
+
+MIX = mih.GaussianMixture.line([1, 2, 3], std=0.2)
+SCHEDULE = mih.Schedule.linear(100, 5e-3, 0.3)
+EXACT = mih.ExactDenoiser(MIX, SCHEDULE)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def toy(width=32):
+    return mih.ToyDenoiser(width=width, steps=100, generator=seeded())
+
+
+def train(net, data=None, steps=5, **settings):
+    data = MIX.sample(2000, seeded(1)) if data is None else data
+    settings = {"batch": 64, "generator": seeded(2), "progress": False} | settings
+    return mih.train(net, data, SCHEDULE, steps, **settings)
+
+
+def loss_of_the_exact_denoiser():
+    """Expected squared error of E[noise | x_t], 1 - (1 - alpha_bar) E[score^2], integrated."""
+    x = torch.linspace(-12, 15, 40_001, dtype=torch.float64)[:, None]
+    floors = []
+    for alpha_bar in SCHEDULE.alpha_bar.tolist():
+        p = MIX.log_prob(x, alpha_bar).exp()
+        fisher = torch.trapezoid(p * MIX.score(x, alpha_bar)[:, 0] ** 2, x[:, 0])
+        floors.append(1 - (1 - alpha_bar) * float(fisher))
+    return sum(floors) / len(floors)
+
+
+def test_the_network_comes_near_to_the_exact_denoiser():
+    history = train(toy(64), steps=400, batch=256, exact=EXACT)
+    assert len(history.loss) == 400
+    assert not history.interrupted
+    assert len(history.excess_steps) == len(history.excess) == 50
+    assert history.excess_steps[-1] == 400
+    first, last = history.excess[:2].mean(), history.excess[-10:].mean()
+    assert float(last) < float(first) / 10
+    # what the sampler sees, on fresh points and in every step, agrees with what was reported
+    net = toy(64)
+    train(net, steps=400, batch=256)
+    g, excess = seeded(3), []
+    for t in range(0, 100, 5):
+        noise = torch.randn(500, 1, generator=g)
+        x_t = SCHEDULE.add_noise(MIX.sample(500, g), torch.tensor(t), noise)
+        with torch.no_grad():
+            excess.append((net(x_t, torch.tensor(t)) - EXACT(x_t, torch.tensor(t))).square().mean())
+    assert float(torch.stack(excess).mean()) == pytest.approx(float(last), rel=0.5)
+
+
+def test_loss_less_excess_is_the_loss_of_the_exact_denoiser():
+    net = toy()
+    history = train(net, MIX.sample(200_000, seeded(4)), 50, batch=20_000, lr=1e-9, exact=EXACT)
+    found = float((history.loss - history.excess).mean())
+    assert found == pytest.approx(loss_of_the_exact_denoiser(), rel=0.01)
+    assert float(history.excess.mean()) > 0.2  # so it was worth subtracting
+
+
+def test_the_exact_denoiser_measures_no_excess_over_itself():
+    net = nn.Linear(1, 1)
+    net.forward = lambda x_t, t: EXACT(x_t, t) + 0 * net.weight
+    history = train(net, exact=EXACT)
+    assert history.excess.abs().max() == 0
+
+
+@pytest.mark.parametrize(("steps", "measured"), [(1, 1), (7, 7), (100, 50), (130, 65)])
+def test_excess_is_measured_at_even_steps_and_at_the_end(steps, measured):
+    history = train(toy(4), steps=steps, batch=2, exact=EXACT)
+    assert len(history.excess_steps) == len(history.excess) == measured
+    assert history.excess_steps[-1] == steps
+    assert len(history.loss) == steps
+
+
+def test_without_an_exact_denoiser_no_excess_is_reported():
+    history = train(toy())
+    assert history.excess is None
+    assert history.excess_steps == []
+
+
+def test_loss_is_that_of_the_noised_batch():
+    """For a net that always says 0 the loss is the mean square of the noise: 1."""
+    net = nn.Linear(1, 1)
+    net.forward = lambda x_t, t: 0 * x_t * net.weight
+    history = train(net, steps=20, batch=5000)
+    assert float(history.loss.mean()) == pytest.approx(1, abs=5 * (2 / 100_000) ** 0.5)
+
+
+def test_every_step_and_every_point_is_trained_on():
+    seen = {"t": set(), "x": set()}
+    net = nn.Linear(1, 1)
+
+    def forward(x_t, t):
+        assert t.shape == (64,)
+        seen["t"].update(t.tolist())
+        seen["x"].update(x_t[t == 0].round().flatten().tolist())
+        return net.weight * x_t
+
+    net.forward = forward
+    train(net, torch.tensor([[10.0], [20.0]]), steps=60)
+    assert seen["t"] == set(range(100))
+    assert seen["x"] == {10.0, 20.0}
+
+
+def test_a_respaced_chain_trains_on_its_own_times():
+    told = set()
+    net = nn.Linear(1, 1)
+    net.forward = lambda x_t, t: (told.update(t.tolist()), net.weight * x_t)[1]
+    chain = SCHEDULE.respaced(5)
+    mih.train(net, MIX.sample(10), chain, 5, progress=False, generator=seeded())
+    assert told == set(chain.timesteps.tolist())
+
+
+# Stopping
+
+
+class StoppedAt(nn.Module):
+    """A net that the reader interrupts when it is called for the given time."""
+
+    def __init__(self, net, call):
+        super().__init__()
+        self.net, self.left = net, call
+
+    def forward(self, x_t, t):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+        return self.net(x_t, t)
+
+
+@pytest.mark.parametrize("done", [0, 1, 7])
+def test_an_interrupt_keeps_the_net_and_what_was_reported(done):
+    stopped = StoppedAt(toy(), done + 1)
+    history = train(stopped, steps=20)
+    assert history.interrupted
+    assert len(history.loss) == done
+    whole = toy()
+    expected = train(whole, steps=20)
+    assert torch.equal(history.loss, expected.loss[:done])
+    out = mih.sample(stopped.net, SCHEDULE, 5, (1,), progress=False)
+    assert out.x.isfinite().all()
+    assert not stopped.training
+    if done:
+        assert not torch.equal(stopped.net.x_out.weight, toy().x_out.weight)
+
+
+def test_an_interrupt_keeps_the_excess_measured_until_then():
+    stopped = StoppedAt(toy(), 2 * 4 + 1)  # each step calls it twice: to train, and to measure
+    history = train(stopped, steps=20, exact=EXACT)
+    assert history.excess_steps == [1, 2, 3, 4]
+    assert len(history.excess) == len(history.loss) == 4
+
+
+# Any net, any data
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 5), (2,)])
+def test_any_net_trains_on_data_of_any_shape(shape):
+    class Small(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.zeros(shape))
+
+        def forward(self, x_t, t):
+            return self.scale * x_t + 0 * t.reshape(-1, *(1,) * len(shape))
+
+    net = Small()
+    data = 0.01 * torch.randn(50, *shape, generator=seeded())
+    history = train(net, data, steps=150, lr=0.05)
+    assert float(history.loss[-10:].mean()) < 0.4 * float(
+        history.loss[0]
+    )  # x_t is nearly the noise
+    assert float(net.scale.detach().min()) > 0.7
+
+
+def test_data_is_left_alone_and_takes_the_precision_of_the_net():
+    data = MIX.sample(100, seeded())
+    before = data.clone()
+    net = toy().double()
+    history = train(net, data)
+    assert torch.equal(data, before)
+    assert net.x_in.weight.dtype == torch.float64
+    assert history.loss.isfinite().all()
+
+
+def test_a_generator_decides_and_the_global_one_is_left_alone():
+    data, nets = MIX.sample(500, seeded()), [toy(), toy(), toy()]
+    before = torch.get_rng_state()
+    first = train(nets[0], data)
+    again = train(nets[1], data)
+    other = train(nets[2], data, generator=seeded(8))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(first.loss, again.loss)
+    assert not torch.equal(first.loss, other.loss)
+    for weight, same, different in zip(*(net.parameters() for net in nets), strict=True):
+        assert torch.equal(weight, same)
+        assert not torch.equal(weight, different)
+
+
+def test_the_learning_rate_falls_to_nothing():
+    """Weights move much in the first steps of 40, and not any more in the last."""
+    moved, net = [], toy()
+    last = {name: w.detach().clone() for name, w in net.named_parameters()}
+    step = torch.optim.Adam.step
+
+    def watched(self, *args, **kwargs):
+        result = step(self, *args, **kwargs)
+        moved.append(
+            max(float((w - last[k]).detach().abs().max()) for k, w in net.named_parameters())
+        )
+        last.update({name: w.detach().clone() for name, w in net.named_parameters()})
+        return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.Adam, "step", watched)
+        train(net, steps=40, lr=1e-3)
+    assert len(moved) == 40
+    assert moved[0] == pytest.approx(1e-3, rel=0.01)  # Adam's first step has the size of lr
+    assert moved[-1] < 0.02 * moved[0]
+
+
+def test_progress_is_shown_unless_it_is_not_wanted(capsys):
+    history = train(toy(4), steps=200, progress=True)
+    shown = capsys.readouterr().err
+    assert "training" in shown
+    assert f"loss={float(history.loss.mean()):.4f}" in shown
+    train(toy(4))
+    assert capsys.readouterr() == ("", "")
+
+
+# Devices
+
+
+def test_no_step_waits_for_the_device(host_syncs):
+    counts = []
+    for steps in (5, 25):
+        with host_syncs() as syncs:
+            train(toy(), steps=steps, exact=EXACT)
+        counts.append(syncs.count)
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("measured", [False, True])
+def test_training_stays_on_a_device_that_is_not_the_cpu(monkeypatch, measured):
+    """Tensors on "meta" have no numbers: a stray CPU tensor, or a look inside, fails."""
+    fetched = []
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: fetched.append(self) or self)
+    exact = EXACT.to("meta") if measured else None
+    fetched.clear()
+    net = toy().to("meta")
+    history = train(net, MIX.sample(10).to("meta"), steps=3, generator=None, exact=exact)
+    assert all(weight.grad.device.type == "meta" for weight in net.parameters())
+    assert len(history.loss) == 3
+    assert len(fetched) == 1 + measured  # only the curves, at the end
+    assert len(history.excess_steps) == 3 * measured
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_training_on_a_gpu():
+    generator = torch.Generator("cuda").manual_seed(0)
+    net = toy(64).to("cuda")
+    history = train(net, steps=300, batch=256, exact=EXACT.to("cuda"), generator=generator)
+    assert next(net.parameters()).device.type == "cuda"
+    assert history.loss.device.type == history.excess.device.type == "cpu"
+    assert float(history.excess[-5:].mean()) < float(history.excess[0]) / 5
+    out = mih.sample(net, SCHEDULE, 10, (1,), generator=generator, window=(0, 5), progress=False)
+    assert out.x.device.type == out.hal.device.type == "cuda"
+
+
+# torch.compile
+
+
+def test_without_a_compiler_it_says_so_once_and_goes_on(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        found = [train(toy(), compile=True).loss for _ in range(2)]
+    assert len([w for w in caught if "compiler" in str(w.message)]) == 1
+    assert torch.equal(found[0], train(toy()).loss)
+
+
+def test_compiled_training_is_that_of_eager(monkeypatch):
+    """With a backend that compiles nothing: what is traced, and that it is one graph."""
+    compile = torch.compile
+    used = []
+    monkeypatch.setattr(
+        torch,
+        "compile",
+        lambda net: used.append(net) or compile(net, backend="eager", fullgraph=True),
+    )
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    net = toy()
+    found = train(net, compile=True, exact=EXACT)
+    assert used == [net]
+    expected = train(toy(), exact=EXACT)
+    torch.testing.assert_close(found.loss, expected.loss)
+    torch.testing.assert_close(found.excess, expected.excess)
+
+
+# Bad input
+
+DATA = torch.zeros(5, 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "value"),
+    [
+        ({"data": [[1.0]]}, "data", "list"),
+        ({"data": torch.zeros(0, 1)}, "data", "(0, 1)"),
+        ({"data": torch.zeros(5)}, "data", "(5,)"),
+        ({"data": torch.zeros(5, 1).long()}, "data", "int64"),
+        ({"data": torch.tensor([[1.0], [float("nan")]])}, "data", "1 value"),
+        ({"data": torch.tensor([[float("inf")], [float("-inf")]])}, "data", "2 value"),
+        ({"steps": 0}, "steps", "0"),
+        ({"steps": -1}, "steps", "-1"),
+        ({"steps": 2.0}, "steps", "2.0"),
+        ({"batch": 0}, "batch", "0"),
+        ({"lr": 0.0}, "lr", "0.0"),
+        ({"lr": -1e-3}, "lr", "-0.001"),
+        ({"lr": float("nan")}, "lr", "nan"),
+        ({"data": torch.zeros(5, 2)}, "x_t.shape", "(64, 2)"),
+    ],
+)
+def test_bad_input_is_refused_by_name_and_value(settings, name, value):
+    with pytest.raises(ValueError) as refusal:
+        train(**{"net": toy(), "data": DATA} | settings)
+    assert str(refusal.value).startswith(name)
+    assert value in str(refusal.value)
+    assert "must be" in str(refusal.value)
