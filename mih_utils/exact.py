@@ -100,51 +100,58 @@ class _Chain:
 
     def __init__(self, net, schedule, grid, eta, fixed_large):
         self.net, self.grid = net, grid
+        self.low, self.high = float(grid[0]), float(grid[-1])
         self.device, self.dtype = home(net)
+        ok = self.device.type != "mps"
+        require(ok, "net's device", str(self.device), "cpu or cuda: Apple's GPU has no float64")
         self.timesteps = schedule.timesteps.to(self.device)
         self.steps = schedule.reverse_steps(eta, fixed_large)
         self.n_steps = len(schedule)
 
     def mean(self, x: Tensor, i: int) -> Tensor:
         """mu(x, t) of step i for points x (n,), in float64."""
-        points = x.to(self.device, self.dtype)[:, None]
-        noise = self.net(points, self.timesteps[i])[:, 0].to("cpu", torch.float64)
+        noise = self.net(x.to(self.dtype)[:, None], self.timesteps[i])[:, 0].double()
         return self.steps.x[i] * x + self.steps.noise[i] * noise
 
-    def window(self, i: int) -> Tensor:
-        """Grid for x before step i: the noised range of the data with its noise around it."""
+    def window(self, i: int) -> tuple[float, float]:
+        """Range of x before step i: the noised range of the data with its noise around it."""
         signal, reach = self.steps.signal[i], TAIL * self.steps.sigma[i]
-        low, high = signal * float(self.grid[0]) - reach, signal * float(self.grid[-1]) + reach
-        return torch.linspace(low, high, len(self.grid), dtype=torch.float64)
+        return signal * self.low - reach, signal * self.high + reach
+
+    def points(self, low: float, high: float, n: int) -> Tensor:
+        """n evenly spaced points, float64, where the net computes."""
+        return torch.linspace(low, high, n, dtype=torch.float64, device=self.device)
 
 
 def _push(chain: _Chain, progress: bool) -> Density:
     """Push the density through a chain with noise: move, deposit, spread; the last step moves."""
-    x = chain.window(chain.n_steps - 1)
+    n = len(chain.grid)
+    low, high = chain.window(chain.n_steps - 1)
+    x = chain.points(low, high, n)
     p = torch.exp(-0.5 * x**2) / math.sqrt(2 * math.pi)
-    for i in tqdm(
-        reversed(range(1, chain.n_steps)),
-        "exact density",
-        total=chain.n_steps - 1,
-        disable=not progress,
-        leave=False,
-    ):
-        target = chain.window(i - 1)
-        p = _spread(chain.mean(x, i), p * (x[1] - x[0]), target, chain.steps.std[i])
-        x = target
-    x, p = _refined(x, p)
-    mass = (p[1:] + p[:-1]) / 2 * (x[1] - x[0])
+    steps = tqdm(range(chain.n_steps - 1), "exact density", disable=not progress, leave=False)
+    for done in steps:
+        i = chain.n_steps - 1 - done
+        mass = p * ((high - low) / (n - 1))
+        low_after, high_after = chain.window(i - 1)
+        p = _spread(chain.mean(x, i), mass, low_after, high_after, chain.steps.std[i])
+        low, high = low_after, high_after
+        x = chain.points(low, high, n)
+    p = _refined(p)
+    x = chain.points(low, high, len(p))
+    mass = (p[1:] + p[:-1]) / 2 * ((high - low) / (len(p) - 1))
     return _density(chain.mean(x, 0), mass, chain.grid)
 
 
-def _spread(means: Tensor, mass: Tensor, target: Tensor, std: float) -> Tensor:
-    """Density on `target` of masses at `means`, each spread by N(0, std^2).
+def _spread(means: Tensor, mass: Tensor, low: float, high: float, std: float) -> Tensor:
+    """Density on len(mass) points from low to high, of masses at `means` spread by N(0, std^2).
 
     Each mass is deposited as a narrow Gaussian, exactly where it is, and the rest of the variance
     is added by a Fourier transform. Both are exact for a density that the grid resolves: nothing
     is rounded to grid points, so a thousand steps add no width of their own.
     """
-    n, spacing = len(target), float(target[1] - target[0])
+    n = len(mass)
+    spacing = (high - low) / (n - 1)
     narrow = KERNEL * spacing
     require(
         std >= narrow,
@@ -152,49 +159,49 @@ def _spread(means: Tensor, mass: Tensor, target: Tensor, std: float) -> Tensor:
         f"{n} points, {spacing:.2g} apart at one step",
         f"finer, {math.ceil(n * narrow / std)} points or more: that step's noise is only {std:.2g}",
     )
-    position = (means - target[0]) / spacing
+    position = (means - low) / spacing
     # (offsets, sources): the grid points near each source, and what each of them gets
-    near = position.floor().long() + torch.arange(1 - KERNEL_REACH, KERNEL_REACH + 1)[:, None]
+    offsets = torch.arange(1 - KERNEL_REACH, KERNEL_REACH + 1, device=mass.device)
+    near = position.floor().long() + offsets[:, None]
     share = torch.exp(-0.5 * ((near - position) / KERNEL).square()) * mass
-    share[(near < 0) | (near >= n)] = 0
-    p = torch.zeros(2 * n, dtype=torch.float64)
+    share = torch.where((near >= 0) & (near < n), share, 0)
+    p = mass.new_zeros(2 * n)
     p.index_add_(0, near.clamp(0, n - 1).flatten(), share.flatten())
     p /= narrow * math.sqrt(2 * math.pi)
-    frequency = torch.fft.rfftfreq(2 * n, spacing, dtype=torch.float64)
+    frequency = torch.fft.rfftfreq(2 * n, spacing, dtype=p.dtype, device=p.device)
     kernel = torch.exp(-2 * (math.pi * frequency) ** 2 * (std**2 - narrow**2))
     return torch.fft.irfft(torch.fft.rfft(p) * kernel, n=2 * n)[:n].clamp(min=0)
 
 
-def _refined(x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-    """The same smooth density on a grid that is FINER times finer (trigonometric interpolation)."""
-    n = FINER * (len(x) - 1) + 1
-    fine = torch.fft.irfft(torch.fft.rfft(p), n=FINER * len(p))[:n] * FINER
-    return torch.linspace(float(x[0]), float(x[-1]), n, dtype=torch.float64), fine.clamp(min=0)
+def _refined(p: Tensor) -> Tensor:
+    """The same smooth density on FINER times as many points (trigonometric interpolation)."""
+    fine = torch.fft.irfft(torch.fft.rfft(p), n=FINER * len(p)) * FINER
+    return fine[: FINER * (len(p) - 1) + 1].clamp(min=0)
 
 
 def _transport(chain: _Chain, progress: bool) -> Density:
     """Push the starting density through a chain without noise: its points move, mass between them
     stays. Where the chain tears neighbours apart, more points are put between them."""
-    x = torch.linspace(-TAIL, TAIL, len(chain.grid), dtype=torch.float64)
+    x = chain.points(-TAIL, TAIL, len(chain.grid))
     landed = _through(chain, x, progress)
-    low, spacing, high = chain.grid[0], chain.grid[1] - chain.grid[0], chain.grid[-1]
+    spacing = (chain.high - chain.low) / (len(chain.grid) - 1)
+    parts = torch.arange(1, FINER, dtype=x.dtype, device=x.device) / FINER
     while len(x) < MOST_NODES * len(chain.grid):
-        inside = landed.clamp(low, high)
+        inside = landed.clamp(chain.low, chain.high)
         torn = (inside.diff().abs() > spacing) & (_normal_mass(x) > NEGLIGIBLE)
         if not torn.any():
             break
-        parts = torch.arange(1, FINER, dtype=torch.float64) / FINER
         new = (x[:-1][torn, None] + x.diff()[torn, None] * parts).flatten()
         x, order = torch.cat([x, new]).sort()
-        landed = torch.cat([landed, _through(chain, new, progress)])[order]
+        landed = torch.cat([landed, _through(chain, new, progress=False)])[order]
     return _density(landed, _normal_mass(x), chain.grid)
 
 
 def _through(chain: _Chain, x: Tensor, progress: bool) -> Tensor:
     """Where a chain without noise takes the points x."""
     steps = tqdm(range(chain.n_steps), "exact density", disable=not progress, leave=False)
-    for i in steps:
-        x = chain.mean(x, chain.n_steps - 1 - i)
+    for done in steps:
+        x = chain.mean(x, chain.n_steps - 1 - done)
     return x
 
 
@@ -206,6 +213,7 @@ def _normal_mass(x: Tensor) -> Tensor:
 
 def _density(nodes: Tensor, mass: Tensor, grid: Tensor) -> Density:
     """Collect the mass between nodes into cells around the grid points."""
+    nodes, mass = nodes.cpu(), mass.cpu()
     spacing = grid[1] - grid[0]
     edges = torch.cat([grid - spacing / 2, grid[-1:] + spacing / 2]).numpy()
     below = np.zeros(len(edges))

@@ -224,7 +224,9 @@ def reverse_chains_explorer(
     def sentence(i: int) -> str:
         at = [min(max(i + row, 0), len(starts) - 1) for row in rows]
         between = ends["learned"][at][lost["learned"][at]]
-        where = f" (at {_number(between.min())} to {_number(between.max())})" * bool(len(between))
+        where = ""
+        if len(between):
+            where = f" (at {_number(between.min())} to {_number(between.max())})"
         return (
             f"{bundle} chains start from {_number(starts[at[0]])} to {_number(starts[at[-1]])}. "
             f"Farther than {k:g}σ from every mode end {int(lost['exact'][at].sum())} of them under "
@@ -332,7 +334,7 @@ def staircase_explorer(
     return Explorer(
         [
             Slider("noise level", [f"t = {t}" for t in levels], start=len(levels) // 3),
-            Slider(label, settings, start=len(settings) - 2),
+            Slider(label, settings, start=len(settings) // 2),
         ],
         [
             Panel(
