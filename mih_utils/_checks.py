@@ -1,5 +1,8 @@
 """One way to refuse bad input: say which argument, what it was, and what would be right."""
 
+import math
+import numbers
+
 import torch
 
 
@@ -9,18 +12,40 @@ def require(condition: bool, argument: str, value: object, expected: str) -> Non
         raise ValueError(f"{argument} is {value!r}, but it must be {expected}")
 
 
-def require_points(argument: str, x: torch.Tensor, dim: int) -> None:
-    """Require a tensor of points, shape (n, dim)."""
-    require(isinstance(x, torch.Tensor), argument, type(x).__name__, "a torch.Tensor")
-    require(
-        x.ndim == 2 and x.shape[1] == dim,
-        f"{argument}.shape",
-        tuple(x.shape),
-        f"of form (n, {dim})",
-    )
+def is_whole(value: object) -> bool:
+    """Whether a value is a whole number (and not a truth value)."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def require_count(argument: str, value: int) -> None:
     """Require a whole number of at least 1."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    require(whole and value >= 1, argument, value, "a whole number of at least 1")
+    require(is_whole(value) and value >= 1, argument, value, "a whole number of at least 1")
+
+
+def require_number(
+    argument: str, value: float, above: float = -math.inf, at_most: float = math.inf
+) -> None:
+    """Require a finite number in the interval (above, at_most]."""
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    right = number and math.isfinite(value) and above < value <= at_most
+    expected = "a finite number"
+    expected += f" above {above:g}" if above > -math.inf else ""
+    expected += f", at most {at_most:g}" if at_most < math.inf else ""
+    require(right, argument, value, expected)
+
+
+def require_points(argument: str, x: torch.Tensor, dim: int) -> None:
+    """Require a tensor of floating-point points, shape (n, dim)."""
+    require(isinstance(x, torch.Tensor), argument, type(x).__name__, "a torch.Tensor")
+    ok = x.ndim == 2 and x.shape[1] == dim
+    require(ok, f"{argument}.shape", tuple(x.shape), f"of form (n, {dim})")
+    require(x.is_floating_point(), f"{argument}.dtype", x.dtype, "a floating-point dtype")
+
+
+def require_known_steps(net, schedule) -> None:
+    """Require that a net that says which t it knows knows all of a schedule."""
+    known = getattr(net, "known_steps", None)
+    if known is not None:
+        unknown = [t for t in schedule.timesteps.tolist() if t not in known]
+        expected = f"made of the {len(known)} steps that the net was built for"
+        require(not unknown, "schedule", f"a chain with t = {unknown[:1]}", expected)

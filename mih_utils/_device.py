@@ -1,5 +1,6 @@
 """Where a denoiser computes, and how to use that place well."""
 
+import copy
 import importlib.util
 import math
 import os
@@ -13,12 +14,32 @@ GPU_ROWS = 131_072  # and so many fill a GPU
 NUMBERS_PER_ROW = 16  # a row of more numbers (an image) counts as several rows
 
 
-def home(denoiser) -> tuple[torch.device, torch.dtype]:
-    """Device and dtype a denoiser computes in: its weights', or float64 where it says it lies."""
+def home(denoiser, *hints) -> tuple[torch.device, torch.dtype]:
+    """Device and dtype a denoiser computes in.
+
+    Its weights' or its own; a plain function has neither, and gets float32 where the first hint
+    that is not None (a tensor, a generator) lies, or else on the CPU.
+    """
     for weight in getattr(denoiser, "parameters", lambda: ())():
         return weight.device, weight.dtype
-    device = getattr(denoiser, "device", torch.device("cpu"))
-    return device, torch.float32 if device.type == "mps" else torch.float64
+    place = next((h.device for h in (denoiser, *hints) if hasattr(h, "device")), "cpu")
+    return torch.device(place), getattr(denoiser, "dtype", torch.float32)
+
+
+def moved(thing, device: torch.device | str):
+    """A copy of an object with everything in it that can move on another device.
+
+    Its tables are float64; Apple's GPU has none, so there they become float32.
+    """
+    double = torch.float32 if torch.device(device).type == "mps" else torch.float64
+    copied = copy.copy(thing)
+    for name, value in vars(thing).items():
+        if isinstance(value, torch.Tensor):
+            dtype = double if value.dtype == torch.float64 else value.dtype
+            setattr(copied, name, value.to(device, dtype))
+        elif hasattr(value, "to"):
+            setattr(copied, name, value.to(device))
+    return copied
 
 
 def block_sizes(n: int, shape: tuple[int, ...], device: torch.device) -> list[int]:

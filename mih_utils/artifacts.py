@@ -5,6 +5,7 @@ and NAME.json, the record of how they came about, with the sha256 of the first.
 """
 
 import hashlib
+import io
 import json
 import os
 import platform
@@ -72,6 +73,7 @@ def folder() -> Path:
 
 def artifact(name: str) -> Artifact:
     """Load an artifact after checking its sha256. Nothing in the files is executed."""
+    _require_name(name)
     data, note = folder() / f"{name}.npz", folder() / f"{name}.json"
     remake = f"`python tools/artifacts.py {name}` in a checkout of the project makes it again"
     if not (data.is_file() and note.is_file()):
@@ -79,16 +81,17 @@ def artifact(name: str) -> Artifact:
         raise ArtifactError(f"no artifact {name!r} in {folder()} (there: {there}); {remake}")
     try:
         record = json.loads(note.read_text(encoding="utf-8"))
-        expected = record["sha256"]
+        expected, _ = str(record["sha256"]), record["config"]
     except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{note} is not a record of an artifact; {remake}") from error
-    found = hashlib.sha256(data.read_bytes()).hexdigest()
+    content = data.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
     if found != expected:
         raise ArtifactError(
             f"{data} is damaged: its sha256 is {found[:12]}…, its record says {expected[:12]}…; "
             f"{remake}"
         )
-    with np.load(data, allow_pickle=False) as stored:
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         arrays = {key: stored[key] for key in stored.files}
     weights = {key.removeprefix(WEIGHTS): a for key, a in arrays.items() if key.startswith(WEIGHTS)}
     arrays = {key: a for key, a in arrays.items() if not key.startswith(WEIGHTS)}
@@ -112,13 +115,15 @@ def save_artifact(
     """
     from . import __version__
 
-    require(name.replace("-", "").isalnum(), "name", name, "letters, digits and hyphens")
+    _require_name(name)
     if net is not None:
         weights = {WEIGHTS + key: value.cpu().numpy() for key, value in net.state_dict().items()}
         arrays, config = {**arrays, **weights}, {**config, "net": net.config}
-    folder().mkdir(parents=True, exist_ok=True)
-    data = folder() / f"{name}.npz"
-    np.savez_compressed(data, **arrays)
+    for key, array in arrays.items():
+        plain = np.asarray(array).dtype != object
+        require(plain, f"arrays[{key!r}]", array, "of numbers: objects would have to be pickled")
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
     record = {
         "name": name,
         "recipe": recipe,
@@ -129,10 +134,20 @@ def save_artifact(
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": np.__version__,
+            "threads": torch.get_num_threads(),
         },
         "seconds": round(seconds),
-        "sha256": hashlib.sha256(data.read_bytes()).hexdigest(),
+        "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
     }
-    path = folder() / f"{name}.json"
-    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    return path
+    note = (json.dumps(record, indent=2) + "\n").encode()
+    folder().mkdir(parents=True, exist_ok=True)
+    for path, content in ((f"{name}.npz", buffer.getvalue()), (f"{name}.json", note)):
+        partial = folder() / f"{path}.partial"
+        partial.write_bytes(content)
+        partial.replace(folder() / path)
+    return folder() / f"{name}.json"
+
+
+def _require_name(name: str) -> None:
+    ok = isinstance(name, str) and name.replace("-", "").isalnum()
+    require(ok, "name", name, "letters, digits and hyphens")

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ._checks import require, require_count
+from ._device import moved
 from .mixture import GaussianMixture
 from .schedule import Schedule
 
@@ -41,15 +42,18 @@ class ToyDenoiser(nn.Module):
         require(width % 2 == 0, "width", width, "even (the embedding has sine and cosine halves)")
         self.config = {"dim": dim, "width": width, "blocks": blocks, "steps": steps}
         self.blocks = blocks
+        self.known_steps = range(steps)
         self.register_buffer("sinusoids", sinusoidal_table(steps, width), persistent=False)
-        self.time_in = nn.Linear(width, width)
-        self.time_out = nn.Linear(width, width)
-        self.x_in = nn.Linear(dim, width)
-        self.norm_in = nn.LayerNorm(width)
-        self.linear_in = nn.Linear(width, width, bias=False)  # time_out, added next, has a bias
-        self.norm_out = nn.LayerNorm(width)
-        self.linear_out = nn.Linear(width, width)
-        self.x_out = nn.Linear(width, dim)
+        # torch draws initial weights from its global generator: keep that as it was
+        with torch.random.fork_rng(devices=[], enabled=generator is not None):
+            self.time_in = nn.Linear(width, width)
+            self.time_out = nn.Linear(width, width)
+            self.x_in = nn.Linear(dim, width)
+            self.norm_in = nn.LayerNorm(width)
+            self.linear_in = nn.Linear(width, width, bias=False)  # time_out, added next, has a bias
+            self.norm_out = nn.LayerNorm(width)
+            self.linear_out = nn.Linear(width, width)
+            self.x_out = nn.Linear(width, dim)
         if generator is not None:  # torch's own distribution, from this generator
             for layer in self.children():
                 if isinstance(layer, nn.Linear):
@@ -90,24 +94,28 @@ class ExactDenoiser:
     """
 
     def __init__(self, mixture: GaussianMixture, schedule: Schedule):
-        self.mixture = mixture
-        self.schedule = schedule
-        table = torch.full((int(schedule.timesteps.max()) + 1,), math.nan, dtype=torch.float64)
-        table[schedule.timesteps.cpu()] = schedule.alpha_bar.double().cpu()
-        self._alpha_bar = table.to(schedule.alpha_bar)
+        self.known_steps = frozenset(schedule.timesteps.tolist())
+        self.mixture = mixture.to(schedule.alpha_bar.device)
+        self._alpha_bar = schedule.alpha_bar.new_full((max(self.known_steps) + 1, 1), math.nan)
+        self._alpha_bar[schedule.timesteps] = schedule.alpha_bar[:, None]
 
     @property
     def device(self) -> torch.device:
-        """Where the mixture and the schedule lie."""
+        """Where it computes: where the schedule lies."""
         return self._alpha_bar.device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What it computes in when it may choose: float64."""
+        return self._alpha_bar.dtype
+
     def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
-        alpha_bar = F.embedding(t.reshape(-1), self._alpha_bar[:, None]).to(x_t.dtype)
-        return -(1 - alpha_bar).sqrt() * self.mixture.score(x_t, alpha_bar)
+        alpha_bar = F.embedding(t.reshape(-1), self._alpha_bar)
+        return -(1 - alpha_bar).sqrt().to(x_t.dtype) * self.mixture.score(x_t, alpha_bar)
 
     def to(self, device: torch.device | str) -> "ExactDenoiser":
         """The same denoiser on another device."""
-        return ExactDenoiser(self.mixture.to(device), self.schedule.to(device))
+        return moved(self, device)
 
 
 def x0_hat(denoiser: Denoiser, x_t: Tensor, t: int, schedule: Schedule) -> Tensor:

@@ -6,6 +6,7 @@ need 1e11 draws.
 """
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ._checks import require
+from ._checks import require, require_known_steps, require_number
 from ._device import home
 from .denoisers import Denoiser
 from .mixture import GaussianMixture
@@ -23,6 +24,7 @@ TAIL = 8.0  # x_T is followed to 8 standard deviations: beyond lies a mass of 1e
 KERNEL = 1.2  # width of the depositing Gaussian, in grid spacings (aliasing below 1e-12)
 KERNEL_REACH = 10  # in grid spacings: 8.3 of its standard deviations
 FINER = 8  # nodes per grid spacing in the last step, which adds no noise
+LOST = 1e-6  # more lost mass than this is worth a warning
 NEGLIGIBLE = 1e-11  # a stretch of x_T with less mass than this is not refined further
 MOST_NODES = 64  # for eta = 0, refinement stops at so many nodes for each grid point
 
@@ -49,9 +51,10 @@ class Density:
         """Generated mass in the interval [low, high]."""
         require(low <= high, "low", low, f"at most high = {high}")
         start = torch.minimum(self.nodes[:-1], self.nodes[1:])
-        length = (self.nodes[1:] - self.nodes[:-1]).abs().clamp(min=1e-300)
-        inside = (start + length).clamp(max=high) - start.clamp(min=low)
-        return float((self.mass * (inside / length).clamp(0, 1)).sum())
+        stop = torch.maximum(self.nodes[:-1], self.nodes[1:])
+        share = (stop.clamp(low, high) - start.clamp(low, high)) / (stop - start)
+        point = ((low <= start) & (start < high)).double()  # a stretch that the map made a point
+        return float((self.mass * torch.where(stop > start, share, point)).sum())
 
     def mass_outside(self, mixture: GaussianMixture, k: float) -> float:
         """Generated mass farther than k standard deviations from every mode of the mixture."""
@@ -85,13 +88,21 @@ def exact_density(
     with more points where neighbours are torn apart.
     """
     ok = isinstance(grid, Tensor) and grid.ndim == 1 and len(grid) >= 16
-    require(ok, "grid", grid if not ok else None, "a tensor of form (N,) with N at least 16")
+    found = tuple(grid.shape) if isinstance(grid, Tensor) else type(grid).__name__
+    require(ok, "grid", found, "a tensor of form (N,) with N at least 16")
     grid = grid.double().cpu()
     spacing = grid.diff()
     even = bool(((spacing - spacing.mean()).abs() <= 1e-3 * spacing.mean()).all())
     require(even and bool(spacing[0] > 0), "grid", "uneven or not rising", "evenly spaced, rising")
+    require_known_steps(net, schedule)
     chain = _Chain(net, schedule, grid, eta, fixed_large)
-    with torch.inference_mode():
+    if eta > 0:
+        need = chain.points_needed()
+        found = f"of {len(grid)} points"
+        require(
+            len(grid) >= need, "grid", found, f"of {need} or more, to resolve the chain's noise"
+        )
+    with torch.no_grad():
         return _transport(chain, progress) if eta == 0 else _push(chain, progress)
 
 
@@ -117,6 +128,14 @@ class _Chain:
         """Range of x before step i: the noised range of the data with its noise around it."""
         signal, reach = self.steps.signal[i], TAIL * self.steps.sigma[i]
         return signal * self.low - reach, signal * self.high + reach
+
+    def points_needed(self) -> int:
+        """How many grid points resolve the noise of every step."""
+        spacings = [16.0]
+        for i in range(1, self.n_steps):
+            low, high = self.window(i - 1)
+            spacings.append((high - low) / self.steps.std[i])
+        return math.ceil(KERNEL * max(spacings)) + 1
 
     def points(self, low: float, high: float, n: int) -> Tensor:
         """n evenly spaced points, float64, where the net computes."""
@@ -153,12 +172,6 @@ def _spread(means: Tensor, mass: Tensor, low: float, high: float, std: float) ->
     n = len(mass)
     spacing = (high - low) / (n - 1)
     narrow = KERNEL * spacing
-    require(
-        std >= narrow,
-        "grid",
-        f"{n} points, {spacing:.2g} apart at one step",
-        f"finer, {math.ceil(n * narrow / std)} points or more: that step's noise is only {std:.2g}",
-    )
     position = (means - low) / spacing
     # (offsets, sources): the grid points near each source, and what each of them gets
     offsets = torch.arange(1 - KERNEL_REACH, KERNEL_REACH + 1, device=mass.device)
@@ -219,7 +232,8 @@ def _density(nodes: Tensor, mass: Tensor, grid: Tensor) -> Density:
     below = np.zeros(len(edges))
     # a run of nodes in one direction has a cumulative mass to interpolate; folds are summed
     direction = torch.sign(nodes.diff())
-    turns = (torch.nonzero(direction[1:] * direction[:-1] < 0)[:, 0] + 1).tolist()
+    moves = torch.nonzero(direction)[:, 0]  # stretches that became points do not turn
+    turns = moves[1:][direction[moves].diff() != 0].tolist()
     for start, stop in zip([0, *turns], [*turns, len(mass)], strict=True):
         run, weights = nodes[start : stop + 1], mass[start:stop]
         if run[-1] < run[0]:
@@ -228,13 +242,16 @@ def _density(nodes: Tensor, mass: Tensor, grid: Tensor) -> Density:
         below += np.interp(edges, run.numpy(), cumulative.numpy())
     p = torch.from_numpy(np.diff(below)).clamp(min=0) / spacing
     lost = 1 - float(mass.sum())
+    if not abs(lost) <= LOST:
+        message = f"{lost:.1e} of the mass left the grid on the way: use a wider grid"
+        warnings.warn(message, stacklevel=4)
     return Density(grid, p, nodes, mass, lost, monotone=not turns and bool((direction >= 0).all()))
 
 
 def _gaps(mixture: GaussianMixture, k: float) -> list[tuple[float, float]]:
     """The intervals farther than k std from every mode, from left to right."""
     require(mixture.dim == 1, "mixture.dim", mixture.dim, "1")
-    require(k > 0, "k", k, "above 0")
+    require_number("k", k, above=0)
     gaps, low = [], -math.inf
     for mean in sorted(mixture.means[:, 0].tolist()):
         if mean - k * mixture.std > low:

@@ -3,8 +3,6 @@
 (function () {
   "use strict";
 
-  const LIGHT = { exact: "#0072B2", learned: "#C24E00", data: "#6e6e6e", hallucination: "#B8448A", other: "#00785a" };
-  const DARK = { exact: "#56B4E9", learned: "#F58A3C", data: "#a8a8a8", hallucination: "#F2A0CE", other: "#3CCBA0" };
   const HEIGHT = 290, GAP = { left: 50, right: 12, top: 26, bottom: 40 };
 
   // int16 numbers with a scale; -32768 is a gap in the line
@@ -38,9 +36,8 @@
   const text = (v) => String(v).replace("-", "\u2212");
 
   function drawPanel(canvas, panel, arrays, at) {
-    const dark = document.documentElement.dataset.theme === "dark";
-    const colours = dark ? DARK : LIGHT;
     const style = getComputedStyle(canvas);
+    const colour = (role) => style.getPropertyValue("--mih-" + role).trim();
     const ink = style.color, ratio = window.devicePixelRatio || 1;
     const width = canvas.clientWidth;
     if (!width) return;
@@ -82,7 +79,7 @@
     g.save();
     g.beginPath(); g.rect(GAP.left, GAP.top, inner.w, inner.h); g.clip();
     for (const mark of panel.marks || []) {  // where the modes are
-      g.fillStyle = colours.data; g.globalAlpha = 0.28;
+      g.fillStyle = colour("data"); g.globalAlpha = 0.28;
       if (mark.axis === "y") g.fillRect(GAP.left, Y(mark.high), inner.w, Math.max(1.5, Y(mark.low) - Y(mark.high)));
       else g.fillRect(X(mark.low), GAP.top, Math.max(1.5, X(mark.high) - X(mark.low)), inner.h);
     }
@@ -91,7 +88,7 @@
       for (const shift of line.rows || [0]) {
         const x = pick(arrays[line.x], line.xby, at, shift), y = pick(arrays[line.y], line.by, at, shift);
         const flagged = line.flag && pick(arrays[line.flag], [line.by[0]], at, shift)[0] > 0.5;
-        g.strokeStyle = g.fillStyle = colours[flagged ? "hallucination" : line.role];
+        g.strokeStyle = g.fillStyle = colour(flagged ? "hallucination" : line.role);
         g.lineWidth = line.width || 2;
         g.setLineDash(line.dash ? [6, 4] : []);
         g.beginPath();
@@ -135,7 +132,6 @@
     const spec = JSON.parse(root.querySelector("script[type='application/json']").textContent);
     const arrays = Object.fromEntries(Object.entries(spec.arrays).map(([name, packed]) => [name, decode(packed)]));
     const at = spec.sliders.map((slider) => slider.start);
-    root.querySelector(".mih-fallback").remove();
 
     const inputs = spec.sliders.map((slider, index) => {
       const label = document.createElement("label"), input = document.createElement("input"), value = document.createElement("output");
@@ -144,6 +140,7 @@
       Object.assign(input, { min: 0, max: slider.ticks.length - 1, step: 1, value: slider.start });
       input.setAttribute("data-lm-suppress-shortcuts", "true");
       input.setAttribute("aria-label", slider.label);
+      value.setAttribute("aria-hidden", "true");  // said by aria-valuetext
       input.addEventListener("input", () => { at[index] = +input.value; draw(); });
       const name = document.createElement("span");
       name.textContent = slider.label;
@@ -182,12 +179,18 @@
         draw();
       };
       canvas.style.cursor = "ns-resize";
-      canvas.style.touchAction = "pan-x";
-      canvas.addEventListener("pointerdown", (event) => { canvas.setPointerCapture(event.pointerId); follow(event); });
-      canvas.addEventListener("pointermove", (event) => { if (event.buttons) follow(event); });
+      canvas.addEventListener("pointerdown", (event) => {
+        if (event.pointerType === "touch" || event.button) return;  // a finger scrolls the page
+        canvas.setPointerCapture(event.pointerId);
+        follow(event);
+      });
+      canvas.addEventListener("pointermove", (event) => { if (canvas.hasPointerCapture(event.pointerId)) follow(event); });
     }
 
     function draw() {
+      // light ink means a dark page, whatever the page's way to say so
+      const [red, green, blue] = getComputedStyle(root).color.match(/[\d.]+/g).map(Number);
+      root.classList.toggle("mih-dark", 0.3 * red + 0.6 * green + 0.1 * blue > 140);
       inputs.forEach(({ input, value }, i) => {
         input.value = at[i];
         value.textContent = spec.sliders[i].ticks[at[i]];
@@ -195,11 +198,13 @@
       });
       spec.panels.forEach((panel, i) => drawPanel(canvases[i], panel, arrays, at));
       const index = at.reduce((sum, position, i) => sum * spec.sliders[i].ticks.length + position, 0);
-      readout.textContent = spec.readout[index];
+      if (readout.textContent !== spec.readout[index]) readout.textContent = spec.readout[index];
     }
     new ResizeObserver(draw).observe(stage);
-    new MutationObserver(draw).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+    const themes = new MutationObserver(draw);
+    for (const element of [document.documentElement, document.body]) themes.observe(element, { attributes: true });
     draw();
+    root.querySelector(".mih-fallback").remove();
   }
 
   document.querySelectorAll("div.mih-explorer").forEach(start);

@@ -6,7 +6,6 @@ a static picture of the starting position stays.
 """
 
 import base64
-import hashlib
 import html
 import io
 import json
@@ -97,6 +96,9 @@ class Explorer:
         combinations = int(np.prod([len(slider.ticks) for slider in self.sliders]))
         ok = len(self.readout) == combinations
         require(ok, "readout", f"{len(self.readout)} sentences", f"{combinations}, one a position")
+        for slider in self.sliders:
+            positions = len(slider.ticks)
+            require(0 <= slider.start < positions, "start", slider.start, f"0 … {positions - 1}")
 
     def _repr_html_(self) -> str:
         spec = json.dumps(
@@ -111,13 +113,13 @@ class Explorer:
                 "legend": self.legend,
             },
             ensure_ascii=False,
-        ).replace("</", "<\\/")
-        name = "mih-" + hashlib.sha256(spec.encode()).hexdigest()[:12]
+            allow_nan=False,
+        ).replace("<", "\\u003c")
         script = (_HERE / "explore.js").read_text(encoding="utf-8")
         style = (_HERE / "explore.css").read_text(encoding="utf-8")
         alt = html.escape(self.alt, quote=True)
         return (
-            f'<div class="mih-explorer" id="{name}" role="group" aria-label="{alt}">'
+            f'<div class="mih-explorer" role="group" aria-label="{alt}">'
             f"<style>{style}</style>"
             f'<img class="mih-fallback" alt="{alt}" src="data:image/png;base64,{self._png()}">'
             f'<script type="application/json">{spec}</script>'
@@ -195,6 +197,8 @@ def reverse_chains_explorer(
     other, drawn at `frames` noise levels. A chain that ends farther than k std from every mode is
     painted as a hallucination.
     """
+    reach = apart * (bundle - 1)
+    require(len(starts) > reach, "starts", f"{len(starts)} points", f"more than {reach} points")
     sigma = (1 - schedule.alpha_bar).sqrt()
     wanted = torch.linspace(0.998 * float(sigma[-1]), 0, frames, dtype=torch.float64)
     shown = sorted({int((sigma - level).abs().argmin()) for level in wanted})

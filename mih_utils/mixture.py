@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ._checks import require, require_count, require_points
+from ._checks import require, require_count, require_number, require_points
+from ._device import moved
 
 
 class GaussianMixture:
@@ -33,7 +34,7 @@ class GaussianMixture:
         ok = means.ndim == 2 and means.numel() > 0
         require(ok, "means.shape", tuple(means.shape), "of form (K, d)")
         require(bool(means.isfinite().all()), "means", means.tolist(), "finite")
-        require(math.isfinite(std) and std > 0, "std", std, "a finite number above 0")
+        require_number("std", std, above=0)
         if weights is None:
             weights = torch.ones(len(means))
         weights = torch.as_tensor(weights, dtype=torch.float64, device=means.device)
@@ -64,10 +65,10 @@ class GaussianMixture:
         """Draw n points, (n, d), float32, on the generator's device (default: the CPU)."""
         require_count("n", n)
         device = generator.device if generator is not None else torch.device("cpu")
-        weights, means = self.weights.to(device), self.means.to(device, torch.float32)
-        modes = torch.multinomial(weights, n, replacement=True, generator=generator)
+        here = self.to(device)
+        modes = torch.multinomial(here.weights, n, replacement=True, generator=generator)
         noise = torch.randn(n, self.dim, device=device, generator=generator)
-        return means[modes] + self.std * noise
+        return here.means.float()[modes] + self.std * noise
 
     def distance(self, x: Tensor) -> Tensor:
         """Distance from each point to its nearest mode, in units of std: (n,)."""
@@ -94,37 +95,36 @@ class GaussianMixture:
         staircase of chapter 1.
         """
         offsets, variance, logits = self._noised(x_t, alpha_bar)
-        signal = _column(alpha_bar, x_t).sqrt()
+        signal = _column(alpha_bar, x_t).sqrt().to(x_t)
         responsibilities = torch.softmax(logits, dim=1)[:, :, None]
         shrink = (signal * self.std**2 / variance)[:, :, None]
         return (responsibilities * (self.means.to(x_t) + shrink * offsets)).sum(dim=1)
 
     def to(self, device: torch.device | str) -> "GaussianMixture":
         """The same mixture with its tensors on another device."""
-        return GaussianMixture(_move(self.means, device), self.std, _move(self.weights, device))
+        return moved(self, device)
 
     def _noised(self, x: Tensor, alpha_bar: float | Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Offsets to the noised means (n, K, d), variance (n or 1, 1), mode log weights (n, K)."""
         require_points("x", x, self.dim)
         alpha_bar = _column(alpha_bar, x)
-        offsets = x[:, None, :] - alpha_bar.sqrt()[:, :, None] * self.means.to(x)
-        variance = alpha_bar * self.std**2 + 1 - alpha_bar
+        offsets = x[:, None, :] - alpha_bar.sqrt().to(x)[:, :, None] * self.means.to(x)
+        variance = (alpha_bar * self.std**2 + (1 - alpha_bar)).to(x)
         logits = self.weights.to(x).log() - offsets.square().sum(dim=-1) / (2 * variance)
         return offsets, variance, logits
 
 
 def _column(alpha_bar: float | Tensor, x: Tensor) -> Tensor:
-    """alpha_bar as a column, (1, 1) or (n, 1), in the dtype and on the device of x."""
+    """alpha_bar as a column, (1, 1) or (n, 1), on the device of x.
+
+    In float64 whatever x is: in float32, 1 - alpha_bar would lose the digits that matter.
+    """
     if not isinstance(alpha_bar, Tensor):
-        require(0 < alpha_bar <= 1, "alpha_bar", alpha_bar, "above 0 and at most 1")
-    column = torch.as_tensor(alpha_bar, dtype=x.dtype, device=x.device).reshape(-1, 1)
+        require_number("alpha_bar", alpha_bar, above=0, at_most=1)
+    dtype = torch.float32 if x.device.type == "mps" else torch.float64
+    column = torch.as_tensor(alpha_bar, dtype=dtype, device=x.device).reshape(-1, 1)
     ok = len(column) in (1, len(x))
     require(
         ok, "alpha_bar.shape", tuple(column.shape), f"one number, or one for each of {len(x)} x"
     )
     return column
-
-
-def _move(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """Move a float64 table; Apple's GPU has no float64, so there it becomes float32."""
-    return tensor.to(device, torch.float32 if torch.device(device).type == "mps" else tensor.dtype)

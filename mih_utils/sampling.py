@@ -1,5 +1,6 @@
 """Sampling: the reverse chain, block by block, with the detector's statistic on the way."""
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ._checks import require, require_count
+from ._checks import is_whole, require, require_count, require_known_steps
 from ._device import block_sizes, compiled, home
 from .denoisers import Denoiser
 from .schedule import Schedule
@@ -52,24 +53,30 @@ def sample(
         detector). It is streamed, so the memory does not grow with the window.
     eta: 1 is DDPM, 0 the deterministic DDIM; between them there is less noise (Song et al. 2021,
         eq. 16).
-    fixed_large: noise of variance beta ("fixed-large", the paper's choice), or else of the
-        posterior variance ("fixed-small").
+    fixed_large: for eta = 1, noise of variance beta ("fixed-large", the paper's choice), or else
+        of the posterior variance ("fixed-small").
     keep: steps, counted from the end as well, at which x_t and x0_hat are kept; range(1000) keeps
         a whole chain of 1000 steps, and costs the memory.
     x_T: the starting noise, (n, *shape), if it is not to be drawn.
     """
     require_count("n", n)
-    ok = len(shape) > 0 and all(isinstance(size, int) and size > 0 for size in shape)
-    require(ok, "shape", shape, "a tuple of positive sizes, such as (1,)")
-    ok = window is None or (len(window) == 2 and 0 <= window[0] < window[1] <= len(schedule))
-    require(ok, "window", window, f"(first, last) with 0 ≤ first < last ≤ {len(schedule)}")
+    ok = isinstance(shape, tuple | list) and all(is_whole(s) and s > 0 for s in shape) and shape
+    require(bool(ok), "shape", shape, "a tuple of positive sizes, such as (1,)")
+    require_known_steps(net, schedule)
+    if window is not None:
+        ok = isinstance(window, tuple | list) and len(window) == 2 and all(map(is_whole, window))
+        ok = ok and 0 <= window[0] < window[1] <= len(schedule)
+        require(ok, "window", window, f"(first, last) with 0 ≤ first < last ≤ {len(schedule)}")
     keep = frozenset(keep)
-    ok = all(0 <= step < len(schedule) for step in keep)
-    require(ok, "keep", sorted(keep)[-3:], f"steps of the chain, 0 … {len(schedule) - 1}")
-    ok = x_T is None or x_T.shape == (n, *shape)
-    require(ok, "x_T.shape", None if x_T is None else tuple(x_T.shape), f"{(n, *shape)}")
+    ok = all(is_whole(step) and 0 <= step < len(schedule) for step in keep)
+    require(
+        ok, "keep", list(keep)[:3], f"whole numbers, steps of the chain: 0 … {len(schedule) - 1}"
+    )
+    if x_T is not None:
+        require(isinstance(x_T, Tensor), "x_T", type(x_T).__name__, "a torch.Tensor")
+        require(x_T.shape == (n, *shape), "x_T.shape", tuple(x_T.shape), f"{(n, *shape)}")
 
-    device, dtype = home(net)
+    device, dtype = home(net, x_T, generator)
     blocks = block_sizes(n, shape, device)
     starts = [None] * len(blocks) if x_T is None else x_T.to(device, dtype).split(blocks)
     chain = _Chain(compiled(net) if compile else net, schedule, window, keep, eta, fixed_large)
@@ -83,8 +90,11 @@ def sample(
             if start is None:
                 start = _noise((rows, *shape), device, dtype, generator)
             done.append(chain(start, generator, bar))
+    x = torch.cat([block.x for block in done])
+    if device.type != "meta" and not bool(x.isfinite().all()):
+        warnings.warn("some samples are not finite: the net's output explodes", stacklevel=2)
     return Samples(
-        x=torch.cat([block.x for block in done]),
+        x=x,
         hal=torch.cat([block.hal for block in done]) if window else None,
         x_t=torch.cat([block.x_t for block in done], dim=1) if keep else None,
         x0_hat=torch.cat([block.x0_hat for block in done], dim=1) if keep else None,

@@ -2,12 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from ._checks import require, require_count
+from ._checks import require, require_count, require_number
+from ._device import moved
 
 MAX_TERMINAL_SIGNAL = 0.05
 
@@ -38,15 +38,18 @@ class Schedule:
 
     def __init__(self, beta: Tensor, timesteps: Tensor | None = None):
         """beta: (T,), each between 0 and 1, large enough in all that x_T is noise."""
-        beta = torch.as_tensor(beta)
-        beta = beta if beta.is_floating_point() else beta.double()
+        beta = torch.as_tensor(beta, dtype=torch.float64)
         ok = beta.ndim == 1 and beta.numel() > 0
         require(ok, "beta.shape", tuple(beta.shape), "of form (T,)")
-        ok = bool(((beta > 0) & (beta < 1)).all())
-        require(ok, "beta", beta.tolist() if len(beta) < 9 else "…", "between 0 and 1 everywhere")
+        wrong = beta[~((beta > 0) & (beta < 1))].tolist()
+        require(not wrong, "beta", wrong[:3], "between 0 and 1 everywhere")
+        timesteps = torch.arange(len(beta)) if timesteps is None else torch.as_tensor(timesteps)
+        ok = timesteps.shape == beta.shape and not timesteps.is_floating_point()
+        found = f"{tuple(timesteps.shape)} of {timesteps.dtype}"
+        require(ok, "timesteps", found, f"whole numbers of form ({len(beta)},)")
         self.beta = beta
-        self.timesteps = torch.arange(len(beta)) if timesteps is None else timesteps
-        self.timesteps = self.timesteps.to(beta.device)
+        self.timesteps = timesteps.to(beta.device)
+        self.alpha_bar = torch.cumprod(1 - beta, dim=0)
         terminal = math.sqrt(float(self.alpha_bar[-1]))
         require(
             terminal <= MAX_TERMINAL_SIGNAL,
@@ -59,8 +62,10 @@ class Schedule:
     def linear(cls, steps: int, beta_start: float = 1e-3, beta_end: float = 0.2) -> "Schedule":
         """Beta rises linearly over `steps` steps (Ho et al. 2020; by default the paper's)."""
         require_count("steps", steps)
-        require(0 < beta_start < 1, "beta_start", beta_start, "between 0 and 1")
-        require(beta_start <= beta_end < 1, "beta_end", beta_end, "between beta_start and 1")
+        require_number("beta_start", beta_start, above=0)
+        require_number("beta_end", beta_end)
+        ok = beta_start <= beta_end < 1
+        require(ok, "beta_end", beta_end, f"at least beta_start = {beta_start:g} and below 1")
         return cls(torch.linspace(beta_start, beta_end, steps, dtype=torch.float64))
 
     def __len__(self) -> int:
@@ -70,12 +75,7 @@ class Schedule:
         low, high = float(self.beta.min()), float(self.beta.max())
         return f"Schedule({len(self)} steps, beta {low:.2g} … {high:.2g})"
 
-    @cached_property
-    def alpha_bar(self) -> Tensor:
-        """Product of 1 - beta up to each step: (T,)."""
-        return torch.cumprod(1 - self.beta, dim=0)
-
-    @cached_property
+    @property
     def posterior_variance(self) -> Tensor:
         """Variance of x_{t-1} given x_t and x0, "fixed-small" (Ho et al. 2020, eq. 7): (T,).
 
@@ -102,13 +102,16 @@ class Schedule:
         kept = torch.linspace(len(self) - 1, 0, steps, dtype=torch.float64).round().long().flip(0)
         kept = kept.to(self.beta.device)
         alpha_bar = self.alpha_bar[kept]
-        return Schedule(1 - alpha_bar / _shifted(alpha_bar), self.timesteps[kept])
+        beta = 1 - alpha_bar / _shifted(alpha_bar)
+        require(bool((beta < 1).all()), "steps", steps, "more: one step would have to remove all")
+        return Schedule(beta, self.timesteps[kept])
 
     def reverse_steps(self, eta: float = 1.0, fixed_large: bool = True) -> ReverseSteps:
         """Coefficients of the reverse chain; see `sample` for eta and fixed_large."""
+        require_number("eta", eta)
         require(0 <= eta <= 1, "eta", eta, "between 0 (DDIM) and 1 (DDPM)")
         beta, alpha_bar, before, small = (
-            table.double().cpu()
+            table.cpu().double()
             for table in (
                 self.beta,
                 self.alpha_bar,
@@ -119,15 +122,14 @@ class Schedule:
         small = eta**2 * small
         x = torch.sqrt(before / alpha_bar)
         noise = torch.sqrt((1 - before - small).clamp(min=0)) - x * torch.sqrt(1 - alpha_bar)
-        std = eta * torch.sqrt(beta) if fixed_large else torch.sqrt(small)
+        std = torch.sqrt(beta if fixed_large and eta == 1 else small)
         std[0] = 0.0  # the last step returns its mean
         signal, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
         return ReverseSteps(*(c.tolist() for c in (x, noise, std, signal, sigma)))
 
     def to(self, device: torch.device | str) -> "Schedule":
         """The same schedule with its tensors on another device."""
-        dtype = torch.float32 if torch.device(device).type == "mps" else self.beta.dtype
-        return Schedule(self.beta.to(device, dtype), self.timesteps.to(device))
+        return moved(self, device)
 
 
 def _shifted(alpha_bar: Tensor) -> Tensor:

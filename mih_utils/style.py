@@ -1,4 +1,4 @@
-"""One look for every figure: the Okabe-Ito colours, which colour-blind readers can tell apart."""
+"""One look for every figure, in colours that colour-blind readers can tell apart."""
 
 import matplotlib.pyplot as plt
 import seaborn as sns
@@ -7,8 +7,8 @@ COLORS = {
     "exact": "#0072B2",  # the exact denoiser, density or score
     "learned": "#D55E00",  # a network
     "data": "#6e6e6e",  # real samples and their density
-    "hallucination": "#CC79A7",  # what the data does not contain
-    "other": "#009E73",  # a second network or a second setting
+    "hallucination": "#B8448A",  # what the data does not contain
+    "other": "#00785A",  # a second network or a second setting
 }
 """What a colour means, everywhere in the book."""
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from ._checks import require, require_count
+from ._checks import require, require_count, require_known_steps, require_number
 from ._device import compiled, home
 from .denoisers import Denoiser
 from .schedule import Schedule
@@ -50,12 +50,15 @@ def train(
 
     Interrupting (Ctrl-C, or the notebook's stop button) ends training early and keeps the net.
     """
-    device, dtype = home(net)
+    require(isinstance(net, nn.Module), "net", type(net).__name__, "a torch.nn.Module, to train it")
     _check_data(data)
+    device, dtype = home(net)
     require_count("steps", steps)
     require_count("batch", batch)
-    require(lr > 0, "lr", lr, "above 0")
+    require_number("lr", lr, above=0)
+    require_known_steps(net, schedule)
     data, schedule = data.to(device, dtype), schedule.to(device)
+    exact = exact.to(device) if hasattr(exact, "to") else exact
     fused = device.type in ("cpu", "cuda")
     optimiser = torch.optim.Adam(net.parameters(), lr=lr, fused=fused)
     annealing = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
@@ -77,17 +80,16 @@ def train(
             losses[step] = loss.detach()
             done = step + 1
             if exact is not None and (done % max(1, steps // 50) == 0 or done == steps):
-                measured_at.append(done)
                 with torch.no_grad():
                     excess.append(F.mse_loss(net(x_t, t), exact(x_t, t)))
+                measured_at.append(done)
             if progress and done % 200 == 0:
                 bar.set_postfix(loss=f"{losses[done - 200 : done].mean().item():.4f}")
     except KeyboardInterrupt:
         interrupted = True
     net.eval()
-    return History(
-        losses[:done].cpu(), interrupted, measured_at, torch.stack(excess).cpu() if excess else None
-    )
+    excess = torch.stack(excess[: len(measured_at)]).cpu() if measured_at else None
+    return History(losses[:done].cpu(), interrupted, measured_at, excess)
 
 
 def _noised_batch(

@@ -255,8 +255,7 @@ def test_training_stays_on_a_device_that_is_not_the_cpu(monkeypatch, measured):
     """Tensors on "meta" have no numbers: a stray CPU tensor, or a look inside, fails."""
     fetched = []
     monkeypatch.setattr(torch.Tensor, "cpu", lambda self: fetched.append(self) or self)
-    exact = EXACT.to("meta") if measured else None
-    fetched.clear()
+    exact = EXACT if measured else None
     net = toy().to("meta")
     history = train(net, MIX.sample(10).to("meta"), steps=3, generator=None, exact=exact)
     assert all(weight.grad.device.type == "meta" for weight in net.parameters())
@@ -269,7 +268,7 @@ def test_training_stays_on_a_device_that_is_not_the_cpu(monkeypatch, measured):
 def test_training_on_a_gpu():
     generator = torch.Generator("cuda").manual_seed(0)
     net = toy(64).to("cuda")
-    history = train(net, steps=300, batch=256, exact=EXACT.to("cuda"), generator=generator)
+    history = train(net, steps=300, batch=256, exact=EXACT, generator=generator)
     assert next(net.parameters()).device.type == "cuda"
     assert history.loss.device.type == history.excess.device.type == "cpu"
     assert float(history.excess[-5:].mean()) < float(history.excess[0]) / 5
@@ -328,6 +327,9 @@ DATA = torch.zeros(5, 1)
         ({"lr": 0.0}, "lr", "0.0"),
         ({"lr": -1e-3}, "lr", "-0.001"),
         ({"lr": float("nan")}, "lr", "nan"),
+        ({"lr": float("inf")}, "lr", "inf"),
+        ({"net": EXACT}, "net", "ExactDenoiser"),
+        ({"net": mih.ToyDenoiser(width=4, steps=50)}, "schedule", "t = [50]"),
         ({"data": torch.zeros(5, 2)}, "x_t.shape", "(64, 2)"),
     ],
 )

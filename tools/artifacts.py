@@ -1,7 +1,8 @@
 """Make the artifacts: `python tools/artifacts.py [NAME …]`, all of them without a name.
 
-Long recipes keep what is finished in _build/artifacts and go on from there when started again.
-On 2 CPU cores everything takes about an hour.
+Long recipes keep what is finished in _build/artifacts and go on from there when started again, as
+long as the code is the same. On one CPU core everything takes about an hour; it runs in one thread,
+because the last digits, and with them a training, depend on the number of threads.
 """
 
 import argparse
@@ -16,8 +17,10 @@ from tqdm import tqdm
 
 import mih_utils as mih
 
-CACHE = Path(__file__).resolve().parent.parent / "_build" / "artifacts"
-HERO = CACHE.parent.parent / "book" / "_static" / "hero.png"
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / "_build" / "artifacts"
+HERO = ROOT / "book" / "_static" / "hero.png"
+CODE = [Path(__file__), *sorted((ROOT / "mih_utils").glob("*.py"))]
 SCHEDULE = {"steps": 1000, "beta_start": 1e-3, "beta_end": 0.2}
 SEEDS = (0, 1, 2)
 BASE = {"distance": 1.0, "std": 0.05, "points": 20_000, "steps": 8000}
@@ -95,14 +98,14 @@ def one_run(distance, std, points, steps, seed):
     settings = {"distance": distance, "std": std, "points": points, "steps": steps}
     mixture, grid = line_of_three(distance, std)
     means = mixture.means[:, 0].tolist()
-    net, _, schedule, _, seconds = trained(means, std, points, steps, 512, seed)
+    net, _, schedule, *_ = trained(means, std, points, steps, 512, seed)
     result = {"p": generated(net, schedule, grid)}
     if {**BASE, "steps": steps} == settings:  # what the staircase explorer shows
         result["x0_hat"] = staircase(net, schedule)
     if settings == BASE:
         chains = [schedule.respaced(k) for k in SAMPLING_STEPS]
         result["chain_p"] = np.stack([generated(net, chain, grid) for chain in chains])
-    return result, seconds
+    return result
 
 
 def generated(denoiser, chain, grid):
@@ -133,11 +136,15 @@ def exact_rate(mixture, grid, schedule, chain=None):
 
 
 def cached_run(**settings):
-    """`one_run`, or its stored result when these settings were run before."""
-    key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-    path = CACHE / f"{key}.npz"
+    """`one_run`, or its stored result when the same code ran these settings before."""
+    key = hashlib.sha256(json.dumps([settings, torch.__version__], sort_keys=True).encode())
+    for file in CODE:
+        key.update(file.read_bytes())
+    path = CACHE / f"{key.hexdigest()[:16]}.npz"
     if not path.is_file():
-        result, seconds = one_run(**settings)
+        start = time.perf_counter()
+        result = one_run(**settings)
+        seconds = time.perf_counter() - start
         CACHE.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial.npz")
         np.savez(partial, seconds=np.array(seconds), **result)
@@ -225,6 +232,7 @@ if __name__ == "__main__":
     names = parser.parse_args().names
     for unknown in set(names) - set(RECIPES):
         parser.error(f"no recipe {unknown!r}; there are {', '.join(RECIPES)}")
+    torch.set_num_threads(1)
     for name in names or RECIPES:
         print(name, flush=True)
         RECIPES[name]()

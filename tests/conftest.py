@@ -1,0 +1,34 @@
+"""What several test files share."""
+
+import pytest
+import torch
+from hypothesis import settings
+from torch.utils._python_dispatch import TorchDispatchMode
+
+# Property tests draw the same examples every time, and a busy machine fails none of them.
+settings.register_profile("seeded", derandomize=True, deadline=None, max_examples=50)
+settings.load_profile("seeded")
+
+
+class HostSyncs(TorchDispatchMode):
+    """Counts how often a number is fetched from a tensor, for which a GPU would have to finish."""
+
+    waits = ("_local_scalar_dense", "item", "nonzero", "is_nonzero", "equal", "masked_select")
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func.overloadpacket.__name__ in self.waits
+        return func(*args, **kwargs or {})
+
+
+@pytest.fixture
+def host_syncs():
+    return HostSyncs
+
+
+@pytest.fixture(params=["meta", "cuda"])
+def device(request):
+    """Every device that is not the CPU default and that tensors can be put on here."""
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    return torch.device(request.param)

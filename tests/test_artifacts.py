@@ -1,0 +1,304 @@
+"""Artifacts: what is stored comes back, and what is damaged is refused with the way to mend it."""
+
+import hashlib
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import mih_utils as mih
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMITTED = sorted(path.stem for path in (ROOT / "artifacts").glob("*.json"))
+CONFIG = {
+    "mixture": {"means": [[1.0], [2.0]], "std": 0.05, "weights": [1.0, 3.0]},
+    "schedule": {"steps": 300, "beta_start": 1e-3, "beta_end": 0.1},
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder for artifacts."""
+    monkeypatch.setenv("MIH_ARTIFACTS", str(tmp_path / "artifacts"))
+    return tmp_path / "artifacts"
+
+
+def save(name="some-net", net=None, arrays=None, **settings):
+    arrays = {"loss": np.arange(5.0)} if arrays is None else arrays
+    settings = {"recipe": "make it", "config": CONFIG, "seed": 3, "seconds": 12.6} | settings
+    return mih.save_artifact(name, arrays, net=net, **settings)
+
+
+def toy():
+    generator = torch.Generator().manual_seed(0)
+    return mih.ToyDenoiser(width=8, steps=300, generator=generator)
+
+
+def refused(name="some-net"):
+    """The message of the error, which must say how to make the artifact again."""
+    with pytest.raises(mih.ArtifactError) as error:
+        mih.artifact(name)
+    assert f"tools/artifacts.py {name}" in str(error.value)
+    return str(error.value)
+
+
+def sign(folder, name="some-net"):
+    """Write the right sha256 into a record, as somebody would who means harm."""
+    note = folder / f"{name}.json"
+    record = json.loads(note.read_text())
+    record["sha256"] = hashlib.sha256((folder / f"{name}.npz").read_bytes()).hexdigest()
+    note.write_text(json.dumps(record))
+
+
+def test_what_is_saved_comes_back(folder):
+    net = toy()
+    stored = {"loss": np.linspace(0, 1, 7), "steps": np.array([[1, 2], [3, 4]]), "one": np.array(5)}
+    path = save(net=net, arrays=stored)
+    assert path == folder / "some-net.json"
+    a = mih.artifact("some-net")
+    assert a.arrays.keys() == stored.keys()
+    for name, array in stored.items():
+        assert a.arrays[name].dtype == array.dtype
+        np.testing.assert_array_equal(a.arrays[name], array)
+    assert not a.net.training
+    x_t = torch.linspace(0, 3, 9)[:, None]
+    for t in (0, 299):
+        assert torch.equal(a.net(x_t, torch.tensor(t)), net(x_t, torch.tensor(t)))
+    torch.testing.assert_close(a.mixture.weights, torch.tensor([0.25, 0.75]).double())
+    assert (a.mixture.means.tolist(), a.mixture.std) == ([[1.0], [2.0]], 0.05)
+    expected = mih.Schedule.linear(300, 1e-3, 0.1)
+    assert torch.equal(a.schedule.beta, expected.beta)
+
+
+def test_the_record_says_where_it_comes_from(folder):
+    record = json.loads(save(net=toy(), seed=[1, 2]).read_text())
+    assert record == mih.artifact("some-net").record
+    data = (folder / "some-net.npz").read_bytes()
+    assert record["sha256"] == hashlib.sha256(data).hexdigest()
+    assert record["name"] == "some-net"
+    assert record["recipe"] == "make it"
+    assert record["config"] == CONFIG | {"net": toy().config}
+    assert record["seed"] == [1, 2]
+    assert record["seconds"] == 13
+    assert record["package_version"] == mih.__version__
+    assert record["versions"]["torch"] == torch.__version__
+    assert record["versions"]["numpy"] == np.__version__
+
+
+def test_saving_again_gives_the_same_bytes(folder):
+    save(net=toy())
+    first = (folder / "some-net.npz").read_bytes()
+    save(net=toy())
+    assert (folder / "some-net.npz").read_bytes() == first
+
+
+def test_what_an_artifact_does_not_have_is_said(folder):
+    save(config={})
+    a = mih.artifact("some-net")
+    for part in ("net", "mixture", "schedule"):
+        with pytest.raises(mih.ArtifactError, match=f"some-net.*{part}"):
+            getattr(a, part)
+
+
+# Damage
+
+
+def test_a_missing_artifact_is_said_with_those_there(folder):
+    assert "none" in refused("absent")
+    save("some-net")
+    save("other-net")
+    message = refused("absent")
+    assert "'absent'" in message
+    assert "other-net, some-net" in message
+    assert str(folder) in message
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".json"])
+def test_half_an_artifact_is_missing(folder, suffix):
+    save()
+    (folder / f"some-net{suffix}").unlink()
+    assert "some-net" in refused()
+
+
+@pytest.mark.parametrize("at", [0, 100, -1])
+def test_one_wrong_byte_is_noticed(folder, at):
+    save(net=toy())
+    data = folder / "some-net.npz"
+    content = bytearray(data.read_bytes())
+    content[at] ^= 1
+    data.write_bytes(content)
+    message = refused()
+    assert "sha256" in message
+    assert str(data) in message
+
+
+def test_a_cut_file_is_noticed(folder):
+    save(net=toy())
+    data = folder / "some-net.npz"
+    data.write_bytes(data.read_bytes()[:100])
+    assert "sha256" in refused()
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "",
+        "{",
+        "[]",
+        "[1, 2]",
+        "3",
+        '{"name": "x"}',
+        '{"sha256": null}',
+        '{"sha256": 5}',
+        b"\xff\xfe",
+    ],
+)
+def test_a_broken_record_is_refused(folder, record):
+    save()
+    note = folder / "some-net.json"
+    note.write_bytes(record if isinstance(record, bytes) else record.encode())
+    assert "some-net" in refused()
+
+
+class Harm:
+    """Something that does something when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
+def test_nothing_is_executed(folder, tmp_path):
+    save()
+    trap = tmp_path / "executed"
+    np.savez(folder / "some-net.npz", loss=np.array([Harm(trap)], dtype=object))
+    sign(folder)
+    with pytest.raises((ValueError, mih.ArtifactError)):
+        mih.artifact("some-net")
+    assert not trap.exists()
+    with np.load(folder / "some-net.npz", allow_pickle=True) as stored:  # so there was a danger
+        stored["loss"]
+    assert trap.exists()
+
+
+def test_weights_that_do_not_fit_are_refused(folder):
+    save(net=toy(), arrays={})
+    note = folder / "some-net.json"
+    record = json.loads(note.read_text())
+    record["config"]["net"]["width"] = 16
+    note.write_text(json.dumps(record))
+    with pytest.raises((RuntimeError, mih.ArtifactError)):
+        mih.artifact("some-net").net  # noqa: B018
+
+
+def test_objects_are_not_stored(folder):
+    with pytest.raises(ValueError, match=r"arrays.*'things'"):
+        save(arrays={"things": np.array([{"a": 1}], dtype=object)})
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("use", [save, mih.artifact])
+@pytest.mark.parametrize("name", ["", "a/b", "../up", "a b", "-", "a.b", 3])
+def test_a_bad_name_is_refused(folder, name, use):
+    with pytest.raises(ValueError) as refusal:
+        use(name)
+    assert str(refusal.value).startswith("name")
+    assert repr(name) in str(refusal.value)
+    assert not folder.exists() or not any(folder.iterdir())
+
+
+# The committed ones
+
+spec = importlib.util.spec_from_file_location("recipes", ROOT / "tools" / "artifacts.py")
+recipes = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(recipes)
+
+
+def test_each_has_its_recipe_and_its_two_files():
+    assert COMMITTED
+    assert set(COMMITTED) <= set(recipes.RECIPES)
+    data = sorted(path.stem for path in (ROOT / "artifacts").glob("*.npz"))
+    assert data == COMMITTED
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_committed_artifact_loads_and_has_its_record(name):
+    a = mih.artifact(name)
+    record = a.record
+    assert record["name"] == name
+    assert record["recipe"] == f"python tools/artifacts.py {name}"
+    assert {"torch", "numpy", "python"} <= record["versions"].keys()
+    assert record["package_version"]
+    assert record["seconds"] > 0
+    assert isinstance(record["seed"], int | list)
+    assert a.schedule.alpha_bar[-1] < 1e-3
+    assert len(a.mixture.means) > 1
+    assert a.arrays
+    for key, array in a.arrays.items():
+        assert np.isfinite(array).all(), key
+    if "net" in record["config"]:
+        at_mean = a.net(a.mixture.means.float(), torch.tensor(50))
+        assert at_mean.isfinite().all()
+        last, first = a.arrays["excess"][-5:].mean(), a.arrays["excess"][0]
+        assert last < first / 5
+
+
+@pytest.mark.parametrize("name", ["line123-net", "line1245-net"])
+def test_committed_network_is_near_the_exact_denoiser(name):
+    """Its excess loss, on points drawn anew, is the one that its training reported."""
+    a, g = mih.artifact(name), torch.Generator().manual_seed(0)
+    exact, n = mih.ExactDenoiser(a.mixture, a.schedule), 4000
+    t = torch.randint(len(a.schedule), (n,), generator=g)
+    noise = torch.randn(n, 1, generator=g)
+    x_t = a.schedule.add_noise(a.mixture.sample(n, g), t, noise)
+    with torch.no_grad():
+        excess = float((a.net(x_t, t) - exact(x_t, t)).square().mean())
+    assert excess == pytest.approx(float(a.arrays["excess"][-10:].mean()), rel=1)
+
+
+def test_making_a_small_one_again_gives_the_same_bytes(folder, capsys):
+    sums = []
+    for _ in range(2):
+        recipes.make_net("some-net", [1.0, 2.0, 3.0], 20_000, 25, 512)
+        sums.append(mih.artifact("some-net").record["sha256"])
+        (folder / "some-net.npz").unlink()
+    assert sums[0] == sums[1]
+    recipes.make_net("some-net", [1.0, 2.0, 3.0], 20_000, 25, 512, seed=1)
+    assert mih.artifact("some-net").record["sha256"] != sums[0]
+
+
+def test_a_committed_network_comes_out_of_its_recipe(folder, capsys, monkeypatch):
+    """Its training, stopped early, has the loss curve that is stored.
+
+    Rounding differs from machine to machine, so curves are compared and not bytes.
+    """
+    calls, exact = [], mih.ExactDenoiser.__call__
+
+    def interrupt(self, x_t, t):  # training measures its excess every 160 steps
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return exact(self, x_t, t)
+
+    monkeypatch.setattr(mih.ExactDenoiser, "__call__", interrupt)
+    recipes.RECIPES["line123-net"]()
+    made = mih.artifact("line123-net")
+    monkeypatch.delenv("MIH_ARTIFACTS")
+    committed = mih.artifact("line123-net")
+    for key in ("config", "seed", "recipe"):
+        assert made.record[key] == committed.record[key]
+    assert made.arrays.keys() == committed.arrays.keys()
+    first, then = slice(30), slice(len(made.arrays["loss"]))
+    np.testing.assert_allclose(
+        made.arrays["loss"][first], committed.arrays["loss"][first], rtol=1e-2
+    )
+    curves = [
+        np.convolve(a.arrays["loss"][then], np.ones(40) / 40, "valid") for a in (made, committed)
+    ]
+    assert len(curves[0]) > 200
+    np.testing.assert_allclose(*curves, rtol=0.1)
