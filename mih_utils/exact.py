@@ -22,6 +22,7 @@ from .schedule import Schedule
 
 TAIL = 8.0  # x_T is followed to 8 standard deviations: beyond lies a mass of 1e-15
 KERNEL = 1.2  # width of the depositing Gaussian, in grid spacings (aliasing below 1e-12)
+RESOLVED = 1.5  # least noise of a step, in grid spacings
 KERNEL_REACH = 10  # in grid spacings: 8.3 of its standard deviations
 FINER = 8  # nodes per grid spacing in the last step, which adds no noise
 LOST = 1e-6  # more lost mass than this is worth a warning
@@ -135,7 +136,7 @@ class _Chain:
         for i in range(1, self.n_steps):
             low, high = self.window(i - 1)
             spacings.append((high - low) / self.steps.std[i])
-        return math.ceil(KERNEL * max(spacings)) + 1
+        return math.ceil(RESOLVED * max(spacings)) + 1
 
     def points(self, low: float, high: float, n: int) -> Tensor:
         """n evenly spaced points, float64, where the net computes."""

@@ -10,6 +10,10 @@ settings.register_profile("seeded", derandomize=True, deadline=None, max_example
 settings.load_profile("seeded")
 
 
+# Small networks gain nothing from threads, and two test processes would get in each other's way.
+torch.set_num_threads(1)
+
+
 class HostSyncs(TorchDispatchMode):
     """Counts how often a number is fetched from a tensor, for which a GPU would have to finish."""
 

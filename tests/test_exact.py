@@ -163,6 +163,7 @@ def test_samples_have_the_density(net, kind):
     assert chi_square(other, x, edges) < 1e-6
 
 
+@pytest.mark.filterwarnings("ignore:.*wider grid")  # so short a training scatters
 def test_a_network_has_the_density_that_it_samples():
     net = mih.ToyDenoiser(width=32, steps=200, generator=torch.Generator().manual_seed(0))
     data = MIX.sample(2000, torch.Generator().manual_seed(1))
@@ -371,6 +372,28 @@ def test_the_grid_is_given_back_whatever_its_dtype():
     assert found.p.shape == single.shape
 
 
+# Devices
+
+
+@pytest.mark.parametrize("eta", [1.0, 0.0])
+def test_no_step_waits_for_the_device(host_syncs, eta):
+    counts = []
+    for steps in (20, 60):
+        with host_syncs() as syncs:  # one stretch of DDIM's start may need one round more
+            density(schedule=SCHEDULE.respaced(steps), eta=eta)
+        counts.append(syncs.count)
+    assert abs(counts[1] - counts[0]) < 10
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("eta", [1.0, 0.0])
+def test_a_gpu_gives_the_density_of_the_cpu(eta):
+    chain = SCHEDULE.respaced(50)
+    here, there = (density(net, chain, eta=eta) for net in (EXACT, EXACT.to("cuda")))
+    torch.testing.assert_close(there.p.cpu(), here.p, rtol=1e-6, atol=1e-9)
+    assert there.mass_outside(MIX, 4) == pytest.approx(here.mass_outside(MIX, 4), rel=1e-6)
+
+
 # Bad input
 
 
@@ -379,7 +402,7 @@ def test_the_grid_is_given_back_whatever_its_dtype():
     [
         ({"on": torch.linspace(0, 4, 8)}, "grid", "8"),
         ({"on": torch.zeros(4, 50)}, "grid", "4, 50"),
-        ({"on": [0.0, 1.0]}, "grid", "[0.0, 1.0]"),
+        ({"on": [0.0, 1.0]}, "grid", "list"),
         ({"on": torch.linspace(4, 0, 100)}, "grid", ""),
         ({"on": torch.linspace(0, 2, 100) ** 2}, "grid", ""),
         ({"on": torch.ones(100)}, "grid", ""),
@@ -419,6 +442,7 @@ def test_bad_questions_are_refused_by_name_and_value(call, name, value):
     assert value in str(refusal.value)
 
 
+@pytest.mark.filterwarnings("ignore:.*wider grid")
 def test_a_finer_grid_as_asked_for_is_enough():
     with pytest.raises(ValueError, match="points") as refusal:
         density(schedule=SCHEDULE.respaced(20), on=grid(64), fixed_large=False)

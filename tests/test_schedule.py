@@ -205,6 +205,7 @@ def test_to_moves_every_table(device):
     assert len(moved) == 10
     for table in (moved.beta, moved.alpha_bar, moved.posterior_variance, moved.timesteps):
         assert table.device.type == device.type
+        assert table.dtype == (torch.int64 if table is moved.timesteps else torch.float64)
         assert table.shape == (10,)
 
 

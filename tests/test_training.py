@@ -40,16 +40,15 @@ def loss_of_the_exact_denoiser():
 
 
 def test_the_network_comes_near_to_the_exact_denoiser():
-    history = train(toy(64), steps=400, batch=256, exact=EXACT)
+    net = toy(64)
+    history = train(net, steps=400, batch=256, exact=EXACT)
     assert len(history.loss) == 400
     assert not history.interrupted
     assert len(history.excess_steps) == len(history.excess) == 50
     assert history.excess_steps[-1] == 400
     first, last = history.excess[:2].mean(), history.excess[-10:].mean()
     assert float(last) < float(first) / 10
-    # what the sampler sees, on fresh points and in every step, agrees with what was reported
-    net = toy(64)
-    train(net, steps=400, batch=256)
+    # on fresh points, of every step, it is what was reported
     g, excess = seeded(3), []
     for t in range(0, 100, 5):
         noise = torch.randn(500, 1, generator=g)
