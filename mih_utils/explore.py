@@ -337,7 +337,7 @@ def staircase_explorer(
     cut["density"] *= 0.9 * top / np.nanmax(cut["density"], axis=1, keepdims=True)
     return Explorer(
         [
-            Slider("noise level", [f"t = {t}" for t in levels], start=len(levels) // 3),
+            Slider("noise level", [f"t = {t}" for t in levels], start=len(levels) // 5),
             Slider(label, settings, start=len(settings) // 2),
         ],
         [
