@@ -222,7 +222,7 @@ def reverse_chains_explorer(
     def panel(name: str, title: str, alt: str) -> Panel:
         line = Line("noise_left", name, name, rows=rows, flag=f"{name}_lost", ends=True, width=1.6)
         return Panel(
-            title, "noise left in x_t", "x_t", (1, -0.02), y, [line], alt, marks, drag=True
+            title, "noise left, √(1 − ᾱ_t)", "x_t", (1, -0.02), y, [line], alt, marks, drag=True
         )
 
     def sentence(i: int) -> str:
@@ -233,8 +233,8 @@ def reverse_chains_explorer(
             where = f" (at {_number(between.min())} to {_number(between.max())})"
         return (
             f"{bundle} chains start from {_number(starts[at[0]])} to {_number(starts[at[-1]])}. "
-            f"Farther than {k:g}σ from every mode end {int(lost['exact'][at].sum())} of them under "
-            f"the exact score, {len(between)} under the network{where}."
+            f"Of these, {int(lost['exact'][at].sum())} end farther than {k:g}σ from every mode under "
+            f"the exact score, and {len(between)} under the network{where}."
         )
 
     return Explorer(
@@ -337,8 +337,8 @@ def staircase_explorer(
     cut["density"] *= 0.9 * top / np.nanmax(cut["density"], axis=1, keepdims=True)
     return Explorer(
         [
-            Slider("noise level", [f"t = {t}" for t in levels], start=len(levels) // 5),
-            Slider(label, settings, start=len(settings) // 2),
+            Slider("noise level", [f"t = {t}" for t in levels], start=len(levels) // 8),
+            Slider(label, settings, start=len(settings) // 3),
         ],
         [
             Panel(

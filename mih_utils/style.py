@@ -61,10 +61,10 @@ def share(p: float) -> str:
 
 
 def scientific(value: float) -> str:
-    """A number as "4.7 × 10⁻⁴"."""
+    """A number as "4.7 × 10⁻⁴", with spaces at which no line breaks."""
     mantissa, exponent = f"{value:.1e}".split("e")
     raised = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-    return f"{mantissa} × 10{str(int(exponent)).translate(raised)}"
+    return f"{mantissa}\u00a0×\u00a010{str(int(exponent)).translate(raised)}"
 
 
 def markdown_table(header: list[str], rows: list[list[object]]) -> str:
