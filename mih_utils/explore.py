@@ -233,8 +233,8 @@ def reverse_chains_explorer(
             where = f" (at {_number(between.min())} to {_number(between.max())})"
         return (
             f"{bundle} chains start from {_number(starts[at[0]])} to {_number(starts[at[-1]])}. "
-            f"Of these, {int(lost['exact'][at].sum())} end farther than {k:g}σ from every mode under "
-            f"the exact score, and {len(between)} under the network{where}."
+            f"Of these, {int(lost['exact'][at].sum())} end farther than {k:g}σ from every mode "
+            f"under the exact score, and {len(between)} under the network{where}."
         )
 
     return Explorer(
