@@ -1,5 +1,7 @@
 """What several test files share."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 from hypothesis import settings
@@ -36,3 +38,20 @@ def device(request):
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no GPU")
     return torch.device(request.param)
+
+
+@contextmanager
+def refusal(name, value):
+    """Expect a ValueError that names the argument, has the value, and says what it must be."""
+    with pytest.raises(ValueError) as refused:
+        yield
+    message = str(refused.value)
+    assert message.startswith(name)
+    assert value in message
+    assert "must be" in message
+
+
+def double(net):
+    """Make a plain function compute in float64."""
+    net.dtype = torch.float64
+    return net

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from conftest import double, refusal
 from scipy import stats
 from scipy.special import ndtri
 
@@ -20,12 +21,6 @@ INFINITY = math.inf
 
 def grid(n=1024, low=-1.0, high=5.0):
     return torch.linspace(low, high, n, dtype=torch.float64)
-
-
-def double(net):
-    """Make a plain function compute in float64."""
-    net.dtype = torch.float64
-    return net
 
 
 @double
@@ -416,11 +411,8 @@ def test_a_gpu_gives_the_density_of_the_cpu(eta):
     ],
 )
 def test_bad_input_is_refused_by_name_and_value(settings, name, value):
-    with pytest.raises(ValueError) as refusal:
+    with refusal(name, value):
         density(**settings)
-    assert str(refusal.value).startswith(name)
-    assert value in str(refusal.value)
-    assert "must be" in str(refusal.value)
 
 
 @pytest.mark.parametrize(
@@ -436,10 +428,8 @@ def test_bad_input_is_refused_by_name_and_value(settings, name, value):
 )
 def test_bad_questions_are_refused_by_name_and_value(call, name, value):
     found = density(schedule=SCHEDULE.respaced(20))
-    with pytest.raises(ValueError) as refusal:
+    with refusal(name, value):
         call(found)
-    assert str(refusal.value).startswith(name)
-    assert value in str(refusal.value)
 
 
 @pytest.mark.filterwarnings("ignore:.*wider grid")

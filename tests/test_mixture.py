@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import refusal
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -292,8 +293,5 @@ ONE = torch.zeros(3, 1)
     ],
 )
 def test_bad_input_is_refused_by_name_and_value(call, name, value):
-    with pytest.raises(ValueError) as refusal:
+    with refusal(name, value):
         call()
-    assert str(refusal.value).startswith(f"{name}")
-    assert value in str(refusal.value)
-    assert "must be" in str(refusal.value)
