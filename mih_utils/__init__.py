@@ -3,21 +3,50 @@
 __version__ = "0.1.0"
 
 from .artifacts import Artifact, ArtifactError, artifact, save_artifact
+from .bridges import Bridges, bridge_census
 from .denoisers import Denoiser, ExactDenoiser, ToyDenoiser, x0_hat
+from .detection import (
+    DetectionReport,
+    choose_threshold,
+    detection_report,
+    hal,
+    sample_below,
+)
 from .exact import Density, exact_density
-from .explore import Explorer, reverse_chains_explorer, staircase_explorer
+from .exact_2d import Density2D, exact_density_2d
+from .explore import Explorer
+from .explorers import (
+    plane_chains_explorer,
+    reverse_chains_explorer,
+    staircase_explorer,
+    threshold_explorer,
+)
 from .mixture import GaussianMixture
 from .sampling import Samples, sample
 from .schedule import Schedule
-from .style import COLORS, mark_modes, markdown_table, panels, scientific, share, use_style
+from .statistics import share_interval, trend
+from .style import (
+    COLORS,
+    draw_bridges,
+    log_density,
+    mark_modes,
+    markdown_table,
+    panels,
+    scientific,
+    share,
+    use_style,
+)
 from .training import History, train
 
 __all__ = [
     "COLORS",
     "Artifact",
     "ArtifactError",
+    "Bridges",
     "Denoiser",
     "Density",
+    "Density2D",
+    "DetectionReport",
     "ExactDenoiser",
     "Explorer",
     "GaussianMixture",
@@ -26,17 +55,29 @@ __all__ = [
     "Schedule",
     "ToyDenoiser",
     "artifact",
+    "bridge_census",
+    "choose_threshold",
+    "detection_report",
+    "draw_bridges",
     "exact_density",
+    "exact_density_2d",
+    "hal",
+    "log_density",
     "mark_modes",
     "markdown_table",
     "panels",
+    "plane_chains_explorer",
     "reverse_chains_explorer",
     "sample",
+    "sample_below",
     "save_artifact",
     "scientific",
     "share",
+    "share_interval",
     "staircase_explorer",
+    "threshold_explorer",
     "train",
+    "trend",
     "use_style",
     "x0_hat",
 ]

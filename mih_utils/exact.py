@@ -88,13 +88,7 @@ def exact_density(
     eta = 0 adds no noise, and the starting density is pushed through the whole chain at once,
     with more points where neighbours are torn apart.
     """
-    ok = isinstance(grid, Tensor) and grid.ndim == 1 and len(grid) >= 16
-    found = tuple(grid.shape) if isinstance(grid, Tensor) else type(grid).__name__
-    require(ok, "grid", found, "a tensor of form (N,) with N at least 16")
-    grid = grid.double().cpu()
-    spacing = grid.diff()
-    even = bool(((spacing - spacing.mean()).abs() <= 1e-3 * spacing.mean()).all())
-    require(even and bool(spacing[0] > 0), "grid", "uneven or not rising", "evenly spaced, rising")
+    grid = even_grid(grid)
     require_known_steps(net, schedule)
     chain = _Chain(net, schedule, grid, eta, fixed_large)
     if eta > 0:
@@ -105,6 +99,25 @@ def exact_density(
         )
     with torch.no_grad():
         return _transport(chain, progress) if eta == 0 else _push(chain, progress)
+
+
+def even_grid(grid: Tensor) -> Tensor:
+    """The grid in float64 on the CPU, if it is evenly spaced and rising."""
+    ok = isinstance(grid, Tensor) and grid.ndim == 1 and len(grid) >= 16
+    found = tuple(grid.shape) if isinstance(grid, Tensor) else type(grid).__name__
+    require(ok, "grid", found, "a tensor of form (N,) with N at least 16")
+    grid = grid.double().cpu()
+    spacing = grid.diff()
+    even = bool(((spacing - spacing.mean()).abs() <= 1e-3 * spacing.mean()).all())
+    require(even and bool(spacing[0] > 0), "grid", "uneven or not rising", "evenly spaced, rising")
+    return grid
+
+
+def warn_of_lost_mass(lost: float, stacklevel: int = 3) -> None:
+    """Warn if a notable share of the mass left the grid."""
+    if not abs(lost) <= LOST:
+        message = f"{lost:.1e} of the mass left the grid on the way: use a wider grid"
+        warnings.warn(message, stacklevel=stacklevel)
 
 
 class _Chain:
@@ -132,11 +145,11 @@ class _Chain:
 
     def points_needed(self) -> int:
         """How many grid points resolve the noise of every step."""
-        spacings = [16.0]
+        spacings = []
         for i in range(1, self.n_steps):
             low, high = self.window(i - 1)
             spacings.append((high - low) / self.steps.std[i])
-        return math.ceil(RESOLVED * max(spacings)) + 1
+        return math.ceil(RESOLVED * max(spacings, default=0)) + 1
 
     def points(self, low: float, high: float, n: int) -> Tensor:
         """n evenly spaced points, float64, where the net computes."""
@@ -243,9 +256,7 @@ def _density(nodes: Tensor, mass: Tensor, grid: Tensor) -> Density:
         below += np.interp(edges, run.numpy(), cumulative.numpy())
     p = torch.from_numpy(np.diff(below)).clamp(min=0) / spacing
     lost = 1 - float(mass.sum())
-    if not abs(lost) <= LOST:
-        message = f"{lost:.1e} of the mass left the grid on the way: use a wider grid"
-        warnings.warn(message, stacklevel=4)
+    warn_of_lost_mass(lost, stacklevel=5)
     return Density(grid, p, nodes, mass, lost, monotone=not turns and bool((direction >= 0).all()))
 
 

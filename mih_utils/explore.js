@@ -3,7 +3,7 @@
 (function () {
   "use strict";
 
-  const HEIGHT = 290, GAP = { left: 50, right: 12, top: 26, bottom: 40 };
+  const GAP = { left: 50, right: 12, top: 26, bottom: 40 }, FRAMES_A_SECOND = 12;
 
   // int16 numbers with a scale; -32768 is a gap in the line
   function decode(packed) {
@@ -35,60 +35,76 @@
 
   const text = (v) => String(v).replace("-", "\u2212");
 
+  // Where in its canvas a panel is drawn: {left, top, w, h}; a square one is as large as fits, centred.
+  function box(canvas, panel) {
+    const room = { w: canvas.clientWidth - GAP.left - GAP.right, h: canvas.clientHeight - GAP.top - GAP.bottom };
+    if (!panel.square) return { left: GAP.left, top: GAP.top, ...room };
+    const side = Math.min(room.w, room.h);
+    return { left: GAP.left + (room.w - side) / 2, top: GAP.top, w: side, h: side };
+  }
+
   function drawPanel(canvas, panel, arrays, at) {
     const style = getComputedStyle(canvas);
     const colour = (role) => style.getPropertyValue("--mih-" + role).trim();
     const ink = style.color, ratio = window.devicePixelRatio || 1;
-    const width = canvas.clientWidth;
+    const width = canvas.clientWidth, height = canvas.clientHeight;
     if (!width) return;
     canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(HEIGHT * ratio);
+    canvas.height = Math.round(height * ratio);
     const g = canvas.getContext("2d");
     g.scale(ratio, ratio);
-    g.clearRect(0, 0, width, HEIGHT);
+    g.clearRect(0, 0, width, height);
     g.font = "13px " + style.fontFamily;
-    const inner = { w: width - GAP.left - GAP.right, h: HEIGHT - GAP.top - GAP.bottom };
-    const X = (v) => GAP.left + ((v - panel.x[0]) / (panel.x[1] - panel.x[0])) * inner.w;
-    const Y = (v) => GAP.top + ((panel.y[1] - v) / (panel.y[1] - panel.y[0])) * inner.h;
+    const { left, top, w, h } = box(canvas, panel);
+    const X = (v) => left + ((v - panel.x[0]) / (panel.x[1] - panel.x[0])) * w;
+    const Y = (v) => top + ((panel.y[1] - v) / (panel.y[1] - panel.y[0])) * h;
 
     // axes
     g.fillStyle = g.strokeStyle = ink;
     g.lineWidth = 1;
     g.textAlign = "center";
     g.textBaseline = "top";
-    for (const v of ticks(panel.x[0], panel.x[1], Math.max(3, inner.w / 70))) {
-      g.globalAlpha = 0.12; g.beginPath(); g.moveTo(X(v), GAP.top); g.lineTo(X(v), GAP.top + inner.h); g.stroke();
-      g.globalAlpha = 0.85; g.fillText(text(v), X(v), GAP.top + inner.h + 5);
+    for (const v of ticks(panel.x[0], panel.x[1], Math.max(3, w / 70))) {
+      g.globalAlpha = 0.12; g.beginPath(); g.moveTo(X(v), top); g.lineTo(X(v), top + h); g.stroke();
+      g.globalAlpha = 0.85; g.fillText(text(v), X(v), top + h + 5);
     }
     g.textAlign = "right";
     g.textBaseline = "middle";
     for (const v of ticks(panel.y[0], panel.y[1], 5)) {
-      g.globalAlpha = 0.12; g.beginPath(); g.moveTo(GAP.left, Y(v)); g.lineTo(GAP.left + inner.w, Y(v)); g.stroke();
-      g.globalAlpha = 0.85; g.fillText(text(v), GAP.left - 6, Y(v));
+      g.globalAlpha = 0.12; g.beginPath(); g.moveTo(left, Y(v)); g.lineTo(left + w, Y(v)); g.stroke();
+      g.globalAlpha = 0.85; g.fillText(text(v), left - 6, Y(v));
     }
     g.globalAlpha = 0.85;
     g.textAlign = "center";
     g.textBaseline = "alphabetic";
-    g.fillText(panel.xlabel, GAP.left + inner.w / 2, HEIGHT - 5);
-    g.save(); g.translate(13, GAP.top + inner.h / 2); g.rotate(-Math.PI / 2); g.fillText(panel.ylabel, 0, 0); g.restore();
+    g.fillText(panel.xlabel, left + w / 2, top + h + 35);
+    g.save(); g.translate(left - 37, top + h / 2); g.rotate(-Math.PI / 2); g.fillText(panel.ylabel, 0, 0); g.restore();
     g.globalAlpha = 1;
     g.textAlign = "left";
     g.font = "600 13px " + style.fontFamily;
-    g.fillText(panel.title, GAP.left, 15);
+    g.fillText(panel.title, left, 15);
 
     g.save();
-    g.beginPath(); g.rect(GAP.left, GAP.top, inner.w, inner.h); g.clip();
+    g.beginPath(); g.rect(left, top, w, h); g.clip();
     for (const mark of panel.marks || []) {  // where the modes are
-      g.fillStyle = colour("data"); g.globalAlpha = 0.28;
-      if (mark.axis === "y") g.fillRect(GAP.left, Y(mark.high), inner.w, Math.max(1.5, Y(mark.low) - Y(mark.high)));
-      else g.fillRect(X(mark.low), GAP.top, Math.max(1.5, X(mark.high) - X(mark.low)), inner.h);
+      g.fillStyle = g.strokeStyle = colour("data"); g.globalAlpha = 0.28;
+      if (mark.radius) {
+        g.beginPath(); g.arc(X(mark.x), Y(mark.y), Math.max(2.5, Math.abs(X(mark.radius) - X(0))), 0, 7);
+        g.globalAlpha = 0.7; g.stroke();
+      } else if (mark.axis === "y") g.fillRect(left, Y(mark.high), w, Math.max(1.5, Y(mark.low) - Y(mark.high)));
+      else g.fillRect(X(mark.low), top, Math.max(1.5, X(mark.high) - X(mark.low)), h);
     }
     g.globalAlpha = 1;
     for (const line of panel.lines) {
       for (const shift of line.rows || [0]) {
-        const x = pick(arrays[line.x], line.xby, at, shift), y = pick(arrays[line.y], line.by, at, shift);
+        let x = pick(arrays[line.x], line.xby, at, shift), y = pick(arrays[line.y], line.by, at, shift);
+        if (line.span) {
+          const [from, to] = pick(arrays[line.span], [0], at, 0).map(Math.round);
+          x = x.subarray(from, to); y = y.subarray(from, to);
+        }
         const flagged = line.flag && pick(arrays[line.flag], [line.by[0]], at, shift)[0] > 0.5;
         g.strokeStyle = g.fillStyle = colour(flagged ? "hallucination" : line.role);
+        if (line.points) { dots(g, line, x, y, X, Y); continue; }
         g.lineWidth = line.width || 2;
         g.setLineDash(line.dash ? [6, 4] : []);
         g.beginPath();
@@ -107,7 +123,23 @@
       }
     }
     g.restore();
+  }
+
+  // Dots, or rings: tiny ones as squares, the others as one path, so that thousands take no time.
+  function dots(g, line, x, y, X, Y) {
+    const r = line.width, tiny = r < 2 && !line.hollow;
+    g.globalAlpha = 0.8;
+    g.lineWidth = 1.5;
     g.setLineDash([]);
+    g.beginPath();
+    for (let i = 0; i < x.length; i++) {
+      const a = X(x[i]), b = Y(y[i]);
+      if (Number.isNaN(a + b)) continue;
+      if (tiny) g.fillRect(a - r, b - r, 2 * r, 2 * r);
+      else { g.moveTo(a + r, b); g.arc(a, b, r, 0, 7); }
+    }
+    if (line.hollow) g.stroke(); else g.fill();
+    g.globalAlpha = 1;
   }
 
   function legend(spec) {
@@ -119,7 +151,8 @@
     for (const [label, line] of seen) {
       const item = document.createElement("li"), key = document.createElement("span");
       key.dataset.role = line.role;
-      key.style.borderTopStyle = line.dash ? "dashed" : "solid";
+      if (line.points) key.className = line.hollow ? "mih-ring" : "mih-dot";
+      else key.style.borderTopStyle = line.dash ? "dashed" : "solid";
       item.append(key, label);
       list.append(item);
     }
@@ -132,6 +165,7 @@
     const spec = JSON.parse(root.querySelector("script[type='application/json']").textContent);
     const arrays = Object.fromEntries(Object.entries(spec.arrays).map(([name, packed]) => [name, decode(packed)]));
     const at = spec.sliders.map((slider) => slider.start);
+    let playing = null;
 
     const inputs = spec.sliders.map((slider, index) => {
       const label = document.createElement("label"), input = document.createElement("input"), value = document.createElement("output");
@@ -141,11 +175,11 @@
       input.setAttribute("data-lm-suppress-shortcuts", "true");
       input.setAttribute("aria-label", slider.label);
       value.setAttribute("aria-hidden", "true");  // said by aria-valuetext
-      input.addEventListener("input", () => { at[index] = +input.value; draw(); });
+      input.addEventListener("input", () => move(index, +input.value));
       const name = document.createElement("span");
       name.textContent = slider.label;
       label.append(name, input, value);
-      return { label, input, value };
+      return { row: slider.play ? player(slider, index, label) : label, input, value };
     });
     const stage = document.createElement("div");
     stage.className = "mih-stage";
@@ -153,7 +187,7 @@
       const canvas = document.createElement("canvas");
       canvas.setAttribute("role", "img");
       canvas.setAttribute("aria-label", panel.alt);
-      canvas.style.height = HEIGHT + "px";
+      canvas.className = (panel.square ? "mih-square " : "") + (panel.wide ? "mih-wide" : "");
       stage.append(canvas);
       if (panel.drag) drag(canvas, panel);
       return canvas;
@@ -163,22 +197,56 @@
     readout.setAttribute("aria-live", "polite");
     const controls = document.createElement("div");
     controls.className = "mih-controls";
-    controls.append(...inputs.map((input) => input.label));
+    controls.append(...inputs.map((input) => input.row));
     root.append(controls, stage, legend(spec), readout);
 
-    // dragging over a panel moves the first slider along the panel's vertical axis
+    // what a reader does by hand stops what is playing
+    function move(index, position) {
+      pause();
+      at[index] = position;
+      draw();
+    }
+
+    // a slider with a button that steps through its positions
+    function player(slider, index, label) {
+      const row = document.createElement("div"), button = document.createElement("button"), last = slider.ticks.length - 1;
+      row.className = "mih-player";
+      button.type = "button";
+      button.setAttribute("aria-label", "Play");
+      button.setAttribute("data-lm-suppress-shortcuts", "true");
+      button.addEventListener("click", () => {
+        if (playing && playing.button === button) return pause();
+        pause();
+        if (at[index] === last || at[index] === slider.start) at[index] = 0;
+        button.setAttribute("aria-label", "Pause");
+        readout.setAttribute("aria-live", "off");  // not twelve sentences a second
+        const step = () => { at[index]++; if (at[index] >= last) pause(); draw(); };
+        playing = { button, timer: setInterval(step, 1000 / FRAMES_A_SECOND) };
+        draw();
+      });
+      row.append(button, label);
+      return row;
+    }
+    function pause() {
+      if (!playing) return;
+      clearInterval(playing.timer);
+      playing.button.setAttribute("aria-label", "Play");
+      readout.setAttribute("aria-live", "polite");
+      playing = null;
+    }
+
+    // dragging over a panel moves the first slider along one of the panel's axes
     function drag(canvas, panel) {
       const values = spec.sliders[0].values;
       const follow = (event) => {
-        const box = canvas.getBoundingClientRect();
-        const share = (event.clientY - box.top - GAP.top) / (HEIGHT - GAP.top - GAP.bottom);
-        const wanted = panel.y[1] - share * (panel.y[1] - panel.y[0]);
+        const outer = canvas.getBoundingClientRect(), inner = box(canvas, panel);
+        const share = panel.drag === "x" ? (event.clientX - outer.left - inner.left) / inner.w : 1 - (event.clientY - outer.top - inner.top) / inner.h;
+        const [low, high] = panel[panel.drag], wanted = low + share * (high - low);
         let best = 0;
         values.forEach((v, i) => { if (Math.abs(v - wanted) < Math.abs(values[best] - wanted)) best = i; });
-        at[0] = best;
-        draw();
+        move(0, best);
       };
-      canvas.style.cursor = "ns-resize";
+      canvas.style.cursor = panel.drag === "x" ? "ew-resize" : "ns-resize";
       canvas.addEventListener("pointerdown", (event) => {
         if (event.pointerType === "touch" || event.button) return;  // a finger scrolls the page
         canvas.setPointerCapture(event.pointerId);

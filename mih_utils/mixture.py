@@ -53,6 +53,39 @@ class GaussianMixture:
         """One-dimensional modes at the given means: `GaussianMixture.line([1, 2, 3], std=0.05)`."""
         return cls(torch.as_tensor(means, dtype=torch.float64).reshape(-1, 1), std, weights)
 
+    @classmethod
+    def grid(
+        cls, side: int, spacing: float, std: float, weights: Sequence[float] | None = None
+    ) -> "GaussianMixture":
+        """side × side modes in two dimensions, `spacing` apart along the axes, around the origin.
+
+        `GaussianMixture.grid(5, spacing=2, std=0.05).standardised()` is the paper's. Modes are
+        numbered column by column, from the bottom of the leftmost.
+        """
+        require_count("side", side)
+        require_number("spacing", spacing, above=0)
+        line = spacing * (torch.arange(side, dtype=torch.float64) - (side - 1) / 2)
+        return cls(torch.cartesian_prod(line, line), std, weights)
+
+    @classmethod
+    def diamond(
+        cls, side: int, spacing: float, std: float, weights: Sequence[float] | None = None
+    ) -> "GaussianMixture":
+        """The grid turned by 45°: nearest neighbours are still `spacing` apart, along diagonals.
+
+        The paper's: `GaussianMixture.diamond(5, spacing=2**0.5, std=0.05).standardised()`.
+        """
+        grid = cls.grid(side, spacing, std, weights)
+        x, y = grid.means.unbind(dim=1)
+        return cls(torch.stack([x - y, x + y], dim=1) / math.sqrt(2), std, weights)
+
+    def standardised(self) -> "GaussianMixture":
+        """The mixture moved and scaled as a whole: mean zero, variance one over all coordinates."""
+        centred = self.means - self.weights @ self.means
+        variance = self.std**2 + (self.weights @ centred.square()).mean()
+        scale = float(variance.sqrt())
+        return GaussianMixture(centred / scale, self.std / scale, self.weights)
+
     @property
     def dim(self) -> int:
         """Number of dimensions d."""
@@ -72,8 +105,13 @@ class GaussianMixture:
 
     def distance(self, x: Tensor) -> Tensor:
         """Distance from each point to its nearest mode, in units of std: (n,)."""
+        return self.nearest(x)[1]
+
+    def nearest(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The mode nearest to each point, (n,), and its distance in units of std, (n,)."""
         require_points("x", x, self.dim)
-        return (x[:, None, :] - self.means.to(x)).norm(dim=-1).amin(dim=1) / self.std
+        distance, mode = (x[:, None, :] - self.means.to(x)).norm(dim=-1).min(dim=1)
+        return mode, distance / self.std
 
     def log_prob(self, x: Tensor, alpha_bar: float | Tensor = 1.0) -> Tensor:
         """Log density of the noised mixture at x, (n,), in nats; alpha_bar = 1 is the data."""

@@ -1,7 +1,10 @@
 """One look for every figure, in colours that colour-blind readers can tell apart."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import seaborn as sns
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LogNorm
 
 COLORS = {
     "exact": "#0072B2",  # the exact denoiser, density or score
@@ -53,6 +56,32 @@ def mark_modes(ax, mixture, *, axis: str = "x") -> None:
     line = ax.axvline if axis == "x" else ax.axhline
     for mean in mixture.means[:, 0].tolist():
         line(mean, color=COLORS["data"], linewidth=0.8, linestyle=":", zorder=0)
+
+
+def log_density(ax, grid, p, *, low: float = 1e-5, high: float | None = None):
+    """A density on a square grid, (N, N), in logarithmic colours; below `low` is white.
+
+    Returns the picture, for `figure.colorbar`.
+    """
+    p = np.ma.masked_less(np.asarray(p, dtype=float).T, low)
+    norm = LogNorm(low, high or float(p.max()))
+    image = ax.pcolormesh(grid, grid, p, norm=norm, cmap="rocket_r", rasterized=True)
+    ax.set_aspect("equal")
+    ax.grid(False)
+    return image
+
+
+def draw_bridges(ax, mixture, bridges, *, width: float = 60.0) -> None:
+    """The modes as a graph: each edge as wide as its share of all hallucinations, times `width`."""
+    shown = bridges.mass > 0
+    edges = mixture.means[bridges.pairs[shown]].tolist()
+    widths = width * bridges.mass[shown] / max(bridges.total, 1e-300)
+    ax.add_collection(
+        LineCollection(edges, linewidths=widths.tolist(), colors=COLORS["hallucination"], alpha=0.8)
+    )
+    ax.scatter(*mixture.means.T.tolist(), s=30, color=COLORS["data"], zorder=3)
+    ax.set_aspect("equal")
+    ax.margins(0.08)
 
 
 def share(p: float) -> str:

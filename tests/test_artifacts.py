@@ -1,8 +1,9 @@
 """Artifacts: what is stored comes back, and what is damaged is refused with the way to mend it."""
 
 import hashlib
-import importlib.util
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -214,9 +215,10 @@ def test_a_bad_name_is_refused(folder, name, use):
 
 # The committed ones
 
-spec = importlib.util.spec_from_file_location("recipes", ROOT / "tools" / "artifacts.py")
-recipes = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(recipes)
+sys.path.insert(0, str(ROOT / "tools"))
+from recipes import common, gaussian_1d, gaussian_2d  # noqa: E402
+
+import artifacts as recipes  # noqa: E402
 
 
 def test_each_has_its_recipe_and_its_two_files():
@@ -248,57 +250,107 @@ def test_committed_artifact_loads_and_has_its_record(name):
         assert last < first / 5
 
 
-@pytest.mark.parametrize("name", ["line123-net", "line1245-net"])
+@pytest.mark.parametrize("name", ["line123-net", "line1245-net", "grid25-net", "diamond25-net"])
 def test_committed_network_is_near_the_exact_denoiser(name):
     """Its excess loss, on points drawn anew, is the one that its training reported."""
     a, g = mih.artifact(name), torch.Generator().manual_seed(0)
     exact, n = mih.ExactDenoiser(a.mixture, a.schedule), 4000
     t = torch.randint(len(a.schedule), (n,), generator=g)
-    noise = torch.randn(n, 1, generator=g)
+    noise = torch.randn(n, a.mixture.dim, generator=g)
     x_t = a.schedule.add_noise(a.mixture.sample(n, g), t, noise)
     with torch.no_grad():
         excess = float((a.net(x_t, t) - exact(x_t, t)).square().mean())
     assert excess == pytest.approx(float(a.arrays["excess"][-10:].mean()), rel=1)
 
 
-def test_making_a_small_one_again_gives_the_same_bytes(folder, capsys):
-    sums = []
-    for _ in range(2):
-        recipes.make_net("some-net", [1.0, 2.0, 3.0], 20_000, 25, 512)
-        sums.append(mih.artifact("some-net").record["sha256"])
-        (folder / "some-net.npz").unlink()
-    assert sums[0] == sums[1]
-    recipes.make_net("some-net", [1.0, 2.0, 3.0], 20_000, 25, 512, seed=1)
-    assert mih.artifact("some-net").record["sha256"] != sums[0]
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty folder for finished parts of recipes."""
+    monkeypatch.setattr(common, "CACHE", tmp_path / "kept")
+    return tmp_path / "kept"
 
 
-def test_a_committed_network_comes_out_of_its_recipe(folder, capsys, monkeypatch):
-    """Its training, stopped early, has the loss curve that is stored.
+def make_small(seed=0):
+    """The sha256 of a small artifact with a network."""
+    gaussian_1d.make_net("some-net", [1, 2, 3], 20_000, 25, 512, seed)
+    return mih.artifact("some-net").record["sha256"]
 
-    Rounding differs from machine to machine, so curves are compared and not bytes.
-    """
+
+def test_making_a_small_one_again_gives_the_same_bytes(folder, cache, capsys):
+    first = make_small()
+    shutil.rmtree(cache)
+    assert make_small() == first
+    assert make_small(seed=1) != first
+
+
+def test_a_recipe_goes_on_from_what_is_finished(folder, cache, capsys, monkeypatch):
+    first = make_small()
+    (kept,) = cache.iterdir()
+    monkeypatch.setattr(common, "train_toy", None)  # would fail if it were trained again
+    assert make_small() == first
+    with np.load(kept) as stored:
+        assert float(stored["seconds"]) > 0
+
+
+def stop_soon(monkeypatch):
+    """Interrupt the next training at the second time that it measures its excess."""
     calls, exact = [], mih.ExactDenoiser.__call__
 
-    def interrupt(self, x_t, t):  # training measures its excess every 160 steps
+    def interrupt(self, x_t, t):
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
         return exact(self, x_t, t)
 
     monkeypatch.setattr(mih.ExactDenoiser, "__call__", interrupt)
-    recipes.RECIPES["line123-net"]()
-    made = mih.artifact("line123-net")
-    monkeypatch.delenv("MIH_ARTIFACTS")
-    committed = mih.artifact("line123-net")
-    for key in ("config", "seed", "recipe"):
-        assert made.record[key] == committed.record[key]
-    assert made.arrays.keys() == committed.arrays.keys()
-    first, then = slice(30), slice(len(made.arrays["loss"]))
-    np.testing.assert_allclose(
-        made.arrays["loss"][first], committed.arrays["loss"][first], rtol=1e-2
+
+
+def test_a_training_that_was_stopped_is_not_kept(folder, cache, capsys, monkeypatch):
+    stop_soon(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        make_small()
+    assert not cache.exists() or not any(cache.iterdir())
+    assert not folder.exists()
+
+
+def test_a_committed_network_comes_out_of_its_recipe(monkeypatch, capsys):
+    """Its training, stopped early, has the loss curve that is stored.
+
+    Rounding differs from machine to machine, so curves are compared and not bytes.
+    """
+    stored = mih.artifact("line123-net")
+    config, mixture = stored.record["config"], stored.mixture
+    stop_soon(monkeypatch)
+    made = common.train_toy(
+        means=mixture.means.tolist(),
+        std=mixture.std,
+        weights=mixture.weights.tolist(),
+        **config["training"],
+        seed=stored.record["seed"],
     )
-    curves = [
-        np.convolve(a.arrays["loss"][then], np.ones(40) / 40, "valid") for a in (made, committed)
-    ]
+    assert made["interrupted"]
+    first, then = slice(30), slice(min(400, len(made["loss"])))
+    np.testing.assert_allclose(made["loss"][first], stored.arrays["loss"][first], rtol=1e-2)
+    smooth = np.ones(40) / 40
+    curves = [np.convolve(a["loss"][then], smooth, "valid") for a in (made, stored.arrays)]
     assert len(curves[0]) > 200
     np.testing.assert_allclose(*curves, rtol=0.1)
+
+
+def test_the_recipes_of_the_committed_networks_have_their_settings(monkeypatch):
+    """What each recipe passes on is what the committed record says."""
+    seen = {}
+
+    def note(name, mixture, points, steps, batch, seed):
+        config = {"points": points, "steps": steps, "batch": batch}
+        seen[name] = (mixture.means.tolist(), mixture.std, config, seed)
+
+    for module in (gaussian_1d, gaussian_2d):
+        monkeypatch.setattr(module, "save_net", note)
+    for name in COMMITTED:
+        record = mih.artifact(name).record
+        if "net" in record["config"]:
+            recipes.make(name)
+            mixture, training = record["config"]["mixture"], record["config"]["training"]
+            assert seen[name] == (mixture["means"], mixture["std"], training, record["seed"])
+    assert len(seen) > 5

@@ -11,21 +11,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-import torch
+from matplotlib.colors import to_hex
 
-import mih_utils as mih
-from mih_utils.explore import (
-    Explorer,
-    Line,
-    Panel,
-    Slider,
-    reverse_chains_explorer,
-    staircase_explorer,
-)
+from mih_utils.explore import Explorer, Line, Panel, Slider
+from mih_utils.style import COLORS
 
-MIX = mih.GaussianMixture.line([1, 2, 3], std=0.05)
-SCHEDULE = mih.Schedule.linear(100, 5e-3, 0.3)
-EXACT = mih.ExactDenoiser(MIX, SCHEDULE)
 NASTY = 'a "quoted" </script><script>alert(1)</script> <!--<script> & <b> ü'
 
 
@@ -181,63 +171,93 @@ def test_a_slider_starts_at_one_of_its_positions(start):
         Explorer([Slider("first", ["a", "b", "c"], start)], [], {}, ["one", "two", "three"], "alt")
 
 
-# The explorers of the book
+# Pictures in the plane
 
 
-def wrong(x_t, t):
-    """A denoiser whose chains all end half-way between two modes."""
-    alpha_bar = SCHEDULE.alpha_bar[t]
-    return (x_t - alpha_bar.sqrt() * 1.5) / (1 - alpha_bar).sqrt()
+def scatter(line=None, *, ranges=((-3, 3), (-3, 3)), **panel):
+    """One slider with three positions; dots that follow it, or a line of one's own."""
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.normal(size=(3, 40)) for name in ("x", "y")}
+    arrays |= {"fixed x": rng.normal(size=40), "fixed y": rng.normal(size=40)}
+    arrays["part"] = np.array([[0, 40], [7, 12], [40, 40]])
+    line = line or Line("x", "y", "learned", xby=[0], points=True)
+    panel = Panel("title", "x", "y", *ranges, [line], "alt", **panel)
+    slider = Slider("step", ["a", "b", "c"], start=1, play=True)
+    return Explorer([slider], [panel], arrays, ["one", "two", "three"], "alt")
 
 
-def test_reverse_chains_are_those_of_the_sampler():
-    starts = torch.linspace(-2, 2, 61, dtype=torch.float64)
-    found = reverse_chains_explorer(MIX, SCHEDULE, wrong, starts, frames=12)
-    for name, net in (("exact", EXACT), ("learned", wrong)):
-        out = mih.sample(
-            net, SCHEDULE, 61, (1,), eta=0, x_T=starts[:, None], keep=range(100), progress=False
-        )
-        sigma = (1 - SCHEDULE.alpha_bar).sqrt().flip(0).numpy()  # of the steps as they are kept
-        paths, noise_left = found.arrays[name], found.arrays["noise_left"]
-        assert paths.shape == (61, len(noise_left))
-        for frame, level in enumerate(noise_left[:-1]):
-            step = np.abs(sigma - level).argmin()
-            assert sigma[step] == pytest.approx(level)
-            np.testing.assert_allclose(paths[:, frame], out.x_t[step, :, 0].numpy(), rtol=1e-9)
-        np.testing.assert_allclose(paths[:, -1], out.x[:, 0].numpy(), rtol=1e-9)
-        assert noise_left[-1] == 0
-        flags = found.arrays[f"{name}_lost"]
-        assert (flags[:, 0] == (MIX.distance(out.x) > 6).numpy()).all()
-    assert found.arrays["learned_lost"].all()
-    assert found.arrays["exact_lost"].mean() < 0.1
-    assert (np.diff(found.arrays["noise_left"]) < 0).all()
-    (slider,) = found.sliders
-    assert slider.values == pytest.approx(starts.tolist())
-    assert len(slider.ticks) == len(found.readout) == 61
-    assert 0 <= slider.start < 61
-    assert stored(found)["arrays"].keys() == found.arrays.keys()
+def drawn(found):
+    """The axes and the only line of the picture."""
+    figure = found.figure()
+    plt.close(figure)
+    (ax,) = figure.axes
+    (line,) = ax.lines
+    return ax, line
 
 
-@pytest.mark.parametrize("networks", [1, 2, 4])
-def test_staircase_shows_the_exact_denoiser_and_the_networks(networks):
-    levels = [0, 5, 40]
-    signal = SCHEDULE.alpha_bar[levels].sqrt().numpy()
-    x_t = signal[:, None] * np.linspace(-1, 5, 80)
-    learned = np.random.default_rng(0).normal(2, 0.1, size=(networks, 3, 80))
-    settings = [f"setting {i}" for i in range(networks)]
-    found = staircase_explorer(MIX, SCHEDULE, levels, x_t, learned, "length", settings)
-    for row, level in enumerate(levels):
-        alpha_bar = float(SCHEDULE.alpha_bar[level])
-        exact = MIX.posterior_mean(torch.from_numpy(x_t[row])[:, None], alpha_bar)[:, 0].numpy()
-        shown = np.isfinite(found.arrays["exact"][row])
-        assert 40 < shown.sum() < 80  # the explorer cuts what is far from the modes
-        np.testing.assert_allclose(found.arrays["exact"][row][shown], exact[shown], rtol=1e-9)
-        gap = found.arrays["gap"][:, row][:, shown]
-        np.testing.assert_allclose(gap, learned[:, row][:, shown] - exact[shown], rtol=1e-9)
-    for slider in found.sliders:
-        assert 0 <= slider.start < len(slider.ticks)
-    assert len(found.readout) == 3 * networks
-    for i, sentence in enumerate(found.readout):  # the last slider runs fastest
-        assert f"t = {levels[i // networks]}," in sentence
-        assert settings[i % networks] in sentence
-    assert 'class="mih-explorer"' in found._repr_html_()
+def test_dots_follow_the_slider_and_no_line_joins_them():
+    found = scatter()
+    _, line = drawn(found)
+    np.testing.assert_array_equal(line.get_xdata(), found.arrays["x"][1])
+    np.testing.assert_array_equal(line.get_ydata(), found.arrays["y"][1])
+    assert (line.get_marker(), line.get_linestyle()) == ("o", "None")
+    assert to_hex(line.get_markerfacecolor()) == COLORS["learned"].lower()
+
+
+def test_rings_are_empty():
+    look = {"by": [], "points": True, "hollow": True}
+    _, line = drawn(scatter(Line("fixed x", "fixed y", "other", **look)))
+    assert line.get_markerfacecolor() == "none"
+    assert to_hex(line.get_markeredgecolor()) == COLORS["other"].lower()
+
+
+@pytest.mark.parametrize("points", [True, False])
+@pytest.mark.parametrize("start, part", [(0, slice(0, 40)), (1, slice(7, 12)), (2, slice(0, 0))])
+def test_a_span_draws_a_part_that_the_slider_chooses(points, start, part):
+    found = scatter(Line("fixed x", "fixed y", "learned", by=[], span="part", points=points))
+    found.sliders[0].start = start
+    _, line = drawn(found)
+    np.testing.assert_array_equal(line.get_xdata(), found.arrays["fixed x"][part])
+    np.testing.assert_array_equal(line.get_ydata(), found.arrays["fixed y"][part])
+
+
+def test_a_span_comes_back_from_the_page_as_whole_numbers():
+    found = scatter()
+    found.arrays["part"] = np.stack([np.arange(1500), np.full(1500, 1500)], axis=1)
+    np.testing.assert_array_equal(stored(found)["arrays"]["part"].round(), found.arrays["part"])
+
+
+def test_circles_mark_modes_and_are_never_too_small_to_see():
+    marks = [{"x": -1.0, "y": 2.0, "radius": 0.5}, {"x": 1.0, "y": 0.0, "radius": 1e-6}]
+    ax, _ = drawn(scatter(marks=marks, square=True))
+    large, small = ax.patches
+    assert (large.center, large.radius) == ((-1, 2), 0.5)
+    assert small.center == (1, 0)
+    assert small.radius > 0.01
+    assert stored(scatter(marks=marks))["panels"][0]["marks"] == marks
+
+
+def test_a_square_panel_has_one_scale():
+    ax, _ = drawn(scatter(square=True))
+    assert ax.get_box_aspect() == 1
+    assert drawn(scatter())[0].get_box_aspect() is None
+    with pytest.raises(ValueError, match=r"square panel.*must be ranges of one length"):
+        scatter(square=True, ranges=((0, 1), (0, 2)))
+
+
+def test_a_wide_panel_has_a_row_of_its_own():
+    found = scatter(wide=True)
+    found.panels += [scatter().panels[0], scatter().panels[0]]
+    figure = found.figure()
+    plt.close(figure)
+    figure.draw_without_rendering()
+    wide, left, right = (ax.get_position() for ax in figure.axes)
+    assert wide.y0 > left.y1
+    assert left.y0 == pytest.approx(right.y0)
+    assert (wide.x0, wide.x1) == pytest.approx((left.x0, right.x1), abs=0.05)
+    assert [panel["wide"] for panel in stored(found)["panels"]] == [True, False, False]
+
+
+def test_page_knows_what_to_play():
+    assert stored(scatter())["sliders"][0]["play"] is True
+    assert [slider["play"] for slider in stored(explorer())["sliders"]] == [False, False]

@@ -1,0 +1,166 @@
+"""The detector: how well a number told at sampling time separates hallucinations, and its use.
+
+A sample is removed when its Hal is at or above a threshold, and retained when it is below.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ._checks import require, require_count, require_number
+from .denoisers import Denoiser
+from .sampling import Samples, sample
+from .schedule import Schedule
+
+LEAST_RETAINED = 0.01  # rejecting more than 99 of 100 samples is a mistake in the threshold
+
+
+@dataclass
+class DetectionReport:
+    """How well Hal finds hallucinations. Intervals are 95% percentiles of a bootstrap."""
+
+    false_positive_rate: Tensor
+    """Share of the good samples removed, at each threshold of the ROC curve: rising from 0 to 1."""
+    true_positive_rate: Tensor
+    """Share of the hallucinations removed there."""
+    auc: float
+    """Area under the ROC curve: the chance that a hallucination has more Hal than another sample
+    (0.5 is chance)."""
+    auc_interval: tuple[float, float]
+    threshold: float
+    """Chosen on one half of the samples, to remove the wanted share of its hallucinations."""
+    removed: float
+    """Share of the hallucinations that it removes in the other half."""
+    removed_interval: tuple[float, float]
+    retained: float
+    """Share of the good samples that it retains in the other half."""
+    retained_interval: tuple[float, float]
+
+
+def detection_report(
+    hal: Tensor,
+    hallucinated: Tensor,
+    *,
+    removed: float = 0.95,
+    resamples: int = 200,
+    generator: torch.Generator | None = None,
+) -> DetectionReport:
+    """ROC curve, its area, and what a threshold removes and retains on samples it has not seen.
+
+    hal: (n,), larger for samples more suspect; hallucinated: (n,) bool, the truth.
+    removed: share of the hallucinations that the threshold is to remove.
+    resamples: size of the bootstrap, which repeats everything, the choice of threshold included.
+    generator: on the CPU; it splits the samples, hallucinations and others, into halves.
+    """
+    ok = isinstance(hal, Tensor) and hal.ndim == 1 and bool(hal.isfinite().all())
+    require(ok, "hal", getattr(hal, "shape", hal), "finite numbers of form (n,)")
+    ok = isinstance(hallucinated, Tensor) and hallucinated.dtype == torch.bool
+    require(ok, "hallucinated", getattr(hallucinated, "dtype", hallucinated), "a tensor of bool")
+    ok = hallucinated.shape == hal.shape
+    require(ok, "hallucinated.shape", tuple(hallucinated.shape), f"that of hal, {(len(hal),)}")
+    require_number("removed", removed, above=0, at_most=1)
+    require_count("resamples", resamples)
+    hal, hallucinated = hal.detach().cpu().double(), hallucinated.cpu()
+    bad, good = hal[hallucinated], hal[~hallucinated]
+    ok = min(len(bad), len(good)) >= 2
+    found = f"{len(bad)} hallucinations and {len(good)} others"
+    require(ok, "hallucinated", found, "at least two of each, one for either half")
+
+    bad, good = (h[torch.randperm(len(h), generator=generator)] for h in (bad, good))
+    chosen_on, held_out = zip(*(h.tensor_split(2) for h in (bad, good)), strict=True)
+
+    def once(chosen_on, held_out):
+        """Threshold, removed, retained, area."""
+        threshold = choose_threshold(chosen_on[0], removed)
+        kept_back = (held_out[0] >= threshold).double().mean()
+        retained = (held_out[1] < threshold).double().mean()
+        area = _roc(*(torch.cat(both) for both in zip(chosen_on, held_out, strict=True)))[2]
+        return torch.stack([torch.tensor(threshold).double(), kept_back, retained, area])
+
+    def resampled(part):
+        return tuple(h[torch.randint(len(h), h.shape, generator=generator)] for h in part)
+
+    again = torch.stack([once(resampled(chosen_on), resampled(held_out)) for _ in range(resamples)])
+    low, high = again.quantile(torch.tensor([0.025, 0.975], dtype=again.dtype), dim=0).tolist()
+    threshold, kept_back, retained, area = once(chosen_on, held_out).tolist()
+    false_positive_rate, true_positive_rate, _ = _roc(bad, good)
+    return DetectionReport(
+        false_positive_rate,
+        true_positive_rate,
+        area,
+        (low[3], high[3]),
+        threshold,
+        kept_back,
+        (low[1], high[1]),
+        retained,
+        (low[2], high[2]),
+    )
+
+
+def choose_threshold(hal_of_hallucinations: Tensor, removed: float) -> float:
+    """The highest threshold at or above which at least this share of hallucinations lies."""
+    rising = hal_of_hallucinations.sort().values
+    missed = math.floor((1 - removed) * len(rising) + 1e-9)
+    return float(rising[min(missed, len(rising) - 1)])
+
+
+def _roc(bad: Tensor, good: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """False and true positive rate at every threshold, from none removed to all; the area."""
+    values = torch.cat([bad, good])
+    is_bad = torch.cat([torch.ones_like(bad), torch.zeros_like(good)])
+    values, order = values.sort(descending=True)
+    last = torch.cat([values.diff() != 0, torch.ones(1, dtype=torch.bool)])  # of equal values
+    removed_bad = is_bad[order].cumsum(0)[last]
+    removed_all = (last.nonzero()[:, 0] + 1).double()
+    start = torch.zeros(1, dtype=torch.float64)
+    true_positive_rate = torch.cat([start, removed_bad / len(bad)])
+    false_positive_rate = torch.cat([start, (removed_all - removed_bad) / len(good)])
+    area = torch.trapezoid(true_positive_rate, false_positive_rate)
+    return false_positive_rate, true_positive_rate, area
+
+
+def hal(x0_hat: Tensor) -> Tensor:
+    """Hal of stored predictions, (steps, n, *shape): variance over the steps, then the mean: (n,).
+
+    `sample(..., window=…)` gives the same without storing them (Aithal et al. 2024, section 5).
+    """
+    ok = x0_hat.ndim >= 3 and len(x0_hat) > 0
+    require(ok, "x0_hat.shape", tuple(x0_hat.shape), "of form (steps, n, *shape)")
+    return x0_hat.double().var(dim=0, unbiased=False).flatten(1).mean(dim=1)
+
+
+def sample_below(
+    net: Denoiser,
+    schedule: Schedule,
+    n: int,
+    shape: tuple[int, ...],
+    *,
+    threshold: float,
+    window: tuple[int, int],
+    generator: torch.Generator | None = None,
+    **settings,
+) -> tuple[Samples, int]:
+    """Draw until n samples have Hal below the threshold: these samples, and how many were drawn.
+
+    window, generator and further settings: as in `sample`.
+    """
+    require_count("n", n)
+    require_number("threshold", threshold, above=0)
+    unused = [name for name in ("keep", "x_T") if name in settings]
+    require(not unused, "settings", unused, "without them: rejected samples have no place in them")
+    x, hal, drawn, wanted = [], [], 0, n
+    while True:
+        out = sample(net, schedule, wanted, shape, window=window, generator=generator, **settings)
+        below = out.hal < threshold
+        x.append(out.x[below])
+        hal.append(out.hal[below])
+        drawn += wanted
+        found = sum(map(len, hal))
+        if found >= n:
+            return Samples(x=torch.cat(x)[:n], hal=torch.cat(hal)[:n]), drawn
+        retained = f"a threshold that retained {found} of {drawn} samples"
+        expected = f"one that retains at least {LEAST_RETAINED:.0%}"
+        require(found >= LEAST_RETAINED * drawn, "threshold", retained, expected)
+        wanted = math.ceil((n - found) * drawn / found)

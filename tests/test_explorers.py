@@ -1,0 +1,289 @@
+"""The book's explorers show what the core computes, and say what brute force counts."""
+
+import re
+
+import matplotlib
+
+matplotlib.use("Agg")
+import numpy as np
+import pytest
+import torch
+from conftest import refusal
+
+import mih_utils as mih
+
+MIX = mih.GaussianMixture.line([1, 2, 3], std=0.05)
+SCHEDULE = mih.Schedule.linear(100, 5e-3, 0.3)
+EXACT = mih.ExactDenoiser(MIX, SCHEDULE)
+GRID = mih.GaussianMixture.grid(3, spacing=2, std=0.05).standardised()
+
+
+def wrong(x_t, t):
+    """A denoiser whose chains all end half-way between two modes."""
+    alpha_bar = SCHEDULE.alpha_bar[t]
+    return (x_t - alpha_bar.sqrt() * 1.5) / (1 - alpha_bar).sqrt()
+
+
+def test_reverse_chains_are_those_of_the_sampler():
+    starts = torch.linspace(-2, 2, 61, dtype=torch.float64)
+    found = mih.reverse_chains_explorer(MIX, SCHEDULE, wrong, starts, frames=12)
+    for name, net in (("exact", EXACT), ("learned", wrong)):
+        out = mih.sample(
+            net, SCHEDULE, 61, (1,), eta=0, x_T=starts[:, None], keep=range(100), progress=False
+        )
+        sigma = (1 - SCHEDULE.alpha_bar).sqrt().flip(0).numpy()  # of the steps as they are kept
+        paths, noise_left = found.arrays[name], found.arrays["noise_left"]
+        assert paths.shape == (61, len(noise_left))
+        for frame, level in enumerate(noise_left[:-1]):
+            step = np.abs(sigma - level).argmin()
+            assert sigma[step] == pytest.approx(level)
+            np.testing.assert_allclose(paths[:, frame], out.x_t[step, :, 0].numpy(), rtol=1e-9)
+        np.testing.assert_allclose(paths[:, -1], out.x[:, 0].numpy(), rtol=1e-9)
+        assert noise_left[-1] == 0
+        flags = found.arrays[f"{name}_lost"]
+        assert (flags[:, 0] == (MIX.distance(out.x) > 6).numpy()).all()
+    assert found.arrays["learned_lost"].all()
+    assert found.arrays["exact_lost"].mean() < 0.1
+    assert (np.diff(found.arrays["noise_left"]) < 0).all()
+    (slider,) = found.sliders
+    assert slider.values == pytest.approx(starts.tolist())
+    assert len(slider.ticks) == len(found.readout) == 61
+    assert 0 <= slider.start < 61
+    assert 'class="mih-explorer"' in found._repr_html_()
+
+
+@pytest.mark.parametrize("networks", [1, 2, 4])
+def test_staircase_shows_the_exact_denoiser_and_the_networks(networks):
+    levels = [0, 5, 40]
+    signal = SCHEDULE.alpha_bar[levels].sqrt().numpy()
+    x_t = signal[:, None] * np.linspace(-1, 5, 80)
+    learned = np.random.default_rng(0).normal(2, 0.1, size=(networks, 3, 80))
+    settings = [f"setting {i}" for i in range(networks)]
+    found = mih.staircase_explorer(MIX, SCHEDULE, levels, x_t, learned, "length", settings)
+    for row, level in enumerate(levels):
+        alpha_bar = float(SCHEDULE.alpha_bar[level])
+        exact = MIX.posterior_mean(torch.from_numpy(x_t[row])[:, None], alpha_bar)[:, 0].numpy()
+        shown = np.isfinite(found.arrays["exact"][row])
+        assert 40 < shown.sum() < 80  # the explorer cuts what is far from the modes
+        np.testing.assert_allclose(found.arrays["exact"][row][shown], exact[shown], rtol=1e-9)
+        gap = found.arrays["gap"][:, row][:, shown]
+        np.testing.assert_allclose(gap, learned[:, row][:, shown] - exact[shown], rtol=1e-9)
+    for slider in found.sliders:
+        assert 0 <= slider.start < len(slider.ticks)
+    assert len(found.readout) == 3 * networks
+    for i, sentence in enumerate(found.readout):  # the last slider runs fastest
+        assert f"t = {levels[i // networks]}," in sentence
+        assert settings[i % networks] in sentence
+    assert 'class="mih-explorer"' in found._repr_html_()
+
+
+# In the plane
+
+
+@pytest.fixture(scope="module")
+def chains():
+    """Chains of the exact denoiser, kept at some steps, of which 7 were moved off the modes."""
+    generator = torch.Generator().manual_seed(0)
+    steps = [0, 3, 10, 40, 99]
+    out = mih.sample(
+        mih.ExactDenoiser(GRID, SCHEDULE), SCHEDULE, 60, (2,), keep=steps, generator=generator,
+        progress=False,
+    )  # fmt: skip
+    out.x[:7] = GRID.means[0] + 8 * GRID.std
+    out.x0_hat[-2:, :7] = out.x[:7]
+    return out, steps
+
+
+def numbers(sentence):
+    return [int(number.replace(",", "")) for number in re.findall(r"(?<![.\d])\d[\d,]*", sentence)]
+
+
+def test_plane_chains_are_those_of_the_sampler(chains):
+    out, steps = chains
+    lost = (GRID.distance(out.x) > 6).numpy()
+    assert lost.sum() == 7
+    found = mih.plane_chains_explorer(GRID, SCHEDULE, out, steps)
+    for name, kept in (("x_t", out.x_t), ("x0_hat", out.x0_hat)):
+        path = torch.cat([kept, out.x[None]]).double().numpy()
+        for kind, chosen in (("lost", lost), ("others", ~lost)):
+            for axis, letter in enumerate("xy"):
+                array = found.arrays[f"{name} {kind} {letter}"]
+                np.testing.assert_array_equal(array, path[:, chosen, axis])
+    (slider,) = found.sliders
+    assert slider.ticks == ["t = 99", "t = 40", "t = 10", "t = 3", "t = 0", "samples"]
+    assert slider.play
+    assert slider.start == 3  # where the moved ones are first told apart
+    for panel in found.panels:
+        assert panel.square
+        assert [line.role for line in panel.lines] == ["learned", "hallucination"]
+        assert [[mark["x"], mark["y"]] for mark in panel.marks] == GRID.means.tolist()
+        assert {mark["radius"] for mark in panel.marks} == {6 * GRID.std}
+
+
+@pytest.mark.parametrize("k", [3.0, 6.0, 20.0])
+def test_plane_chains_sentences_count_the_chains(chains, k):
+    out, steps = chains
+    found = mih.plane_chains_explorer(GRID, SCHEDULE, out, steps, k=k)
+    lost = [float(d) > k for d in GRID.distance(out.x)]
+    for i, t in enumerate(sorted(steps, reverse=True)):
+        far = [float(d) > k for d in GRID.distance(out.x0_hat[i])]
+        bad = sum(f and at_end for f, at_end in zip(far, lost, strict=True))
+        start, end = found.readout[i].split("every mode in ")
+        alpha_bar = float(SCHEDULE.alpha_bar[t])
+        assert start.startswith(f"t = {t}, ")
+        assert f"{np.sqrt(1 / alpha_bar - 1) / GRID.std:.1f}σ: " in start
+        assert numbers(end) == [bad, sum(lost), sum(far) - bad, 60 - sum(lost)]
+    first, last = found.readout[-1].split("every mode")
+    assert numbers(first)[0] == sum(lost)
+    assert numbers(last) == [60 - sum(lost)]
+
+
+def test_plane_chains_without_a_hallucination(chains):
+    out, steps = chains
+    kept = mih.Samples(out.x[7:], x_t=out.x_t[:, 7:], x0_hat=out.x0_hat[:, 7:])
+    found = mih.plane_chains_explorer(GRID, SCHEDULE, kept, steps)
+    assert found.sliders[0].start == 5
+    assert "0 of the 0 chains" in found.readout[0]
+    assert 'class="mih-explorer"' in found._repr_html_()
+
+
+def test_plane_chains_say_what_is_missing(chains):
+    out, steps = chains
+    with refusal("mixture", "1D"):
+        mih.plane_chains_explorer(MIX, SCHEDULE, out, steps)
+    with refusal("out.x_t", "None"):
+        mih.plane_chains_explorer(GRID, SCHEDULE, mih.Samples(out.x), steps)
+    with refusal("steps", "4 steps"):
+        mih.plane_chains_explorer(GRID, SCHEDULE, out, steps[:4])
+
+
+def detector(good=3000, bad=80, apart=2.0):
+    """Samples in the plane with a Hal that is larger for the hallucinations among them."""
+    generator = torch.Generator().manual_seed(1)
+    n = good + bad
+    hallucinated = torch.arange(n) < bad
+    x = torch.randn(n, 2, generator=generator)
+    hal = torch.exp(torch.randn(n, generator=generator) + apart * hallucinated - 8)
+    mixed = torch.randperm(n, generator=generator)
+    return x[mixed], hal[mixed], hallucinated[mixed]
+
+
+@pytest.fixture(scope="module", params=[(3000, 80, 2.0), (300, 2000, 0.0), (500, 1, 6.0)])
+def data(request):
+    return detector(*request.param)
+
+
+@pytest.fixture(scope="module")
+def found(data):
+    return mih.threshold_explorer(GRID, *data)
+
+
+def test_thresholds_cover_what_matters_and_start_at_95_percent(data, found):
+    _, hal, hallucinated = data
+    bad = hal[hallucinated].double()
+    (slider,) = found.sliders
+    cuts = 10 ** np.array(slider.values)
+    assert 60 <= len(cuts) <= 61
+    assert (np.diff(cuts) > 0).all()
+    assert len(slider.ticks) == len(found.readout) == len(cuts)
+    assert cuts[slider.start] == pytest.approx(mih.choose_threshold(bad, 0.95))
+    removed = found.arrays["true here"][:, 0]
+    assert removed[0] == 1
+    assert removed[-1] == 0
+    assert removed[slider.start] >= 0.95
+    assert slider.start + 1 == len(cuts) or removed[slider.start + 1] < 0.95
+    low, high = found.panels[0].x
+    assert low < slider.values[0] < slider.values[-1] < high
+
+
+def test_threshold_numbers_are_the_counts(data, found):
+    _, hal, hallucinated = data
+    hal, hallucinated = hal.double().tolist(), hallucinated.tolist()
+    bad = [h for h, is_bad in zip(hal, hallucinated, strict=True) if is_bad]
+    good = [h for h, is_bad in zip(hal, hallucinated, strict=True) if not is_bad]
+    start = found.sliders[0].start
+    for i, value in enumerate(found.sliders[0].values):
+        # 10 ** log10(threshold) may fall on the other side of the sample that set it
+        cut = 10**value * (1 - 1e-9)
+        removed, retained = sum(h >= cut for h in bad), sum(h < cut for h in good)
+        assert f"removes {removed / len(bad):.1%} of the hallucinations" in found.readout[i]
+        assert f"({removed:,} of {len(bad):,})" in found.readout[i]
+        assert f"retains {retained / len(good):.2%} of the good" in found.readout[i]
+        assert f"({retained:,} of {len(good):,})" in found.readout[i]
+        assert found.arrays["true here"][i] == pytest.approx(removed / len(bad))
+        assert found.arrays["false here"][i] == pytest.approx(1 - retained / len(good))
+    cut = mih.choose_threshold(torch.tensor(bad, dtype=torch.float64), 0.95)
+    assert f"({sum(h >= cut for h in bad):,} of" in found.readout[start]
+
+
+def test_threshold_dots_are_samples_on_the_right_side(data, found):
+    x, hal, hallucinated = data
+    where = {tuple(point): i for i, point in enumerate(x.double().tolist())}
+    for name, kind in (("good", ~hallucinated), ("bad", hallucinated)):
+        points = zip(found.arrays[f"{name} x"], found.arrays[f"{name} y"], strict=True)
+        shown = [where[point] for point in points]
+        assert len(shown) == len(set(shown)) == min(1500, int(kind.sum()))
+        assert kind[shown].all()
+        for i, value in enumerate(found.sliders[0].values):
+            below = int((hal[shown].double() < 10**value * (1 - 1e-9)).sum())
+            assert found.arrays[f"{name} retained"][i].tolist() == [0, below]
+            assert found.arrays[f"{name} removed"][i].tolist() == [below, len(shown)]
+            assert (hal[shown][:below].double() < 10**value).all()
+
+
+def test_threshold_histograms_count_every_sample(data, found):
+    _, hal, hallucinated = data
+    bins = found.arrays["bins"]
+    for name, kind in (("good", ~hallucinated), ("bad", hallucinated)):
+        outline = found.arrays[f"{name} outline"]
+        assert len(outline) == len(bins)
+        assert (outline[0], outline[-1], outline.max()) == (0, 0, 1)
+        heights = outline[1:-1].reshape(-1, 2)
+        assert (heights[:, 0] == heights[:, 1]).all()
+        inside = np.clip(hal[kind].double().log10().numpy(), bins[0], bins[-1])
+        counts = np.histogram(inside, bins[::2])[0]
+        assert counts.sum() == kind.sum()
+        np.testing.assert_allclose(heights[:, 0], counts / counts.max())
+
+
+def test_threshold_dot_runs_on_the_roc_curve(data, found):
+    curve = np.stack([found.arrays["false"], found.arrays["true"]])
+    here = np.stack([found.arrays["false here"], found.arrays["true here"]])[..., 0]
+    assert curve[:, 0].tolist() == [0, 0]
+    assert curve[:, -1] == pytest.approx([1, 1])
+    assert (np.diff(curve) >= 0).all()
+    away = np.abs(here[:, :, None] - curve[:, None]).sum(axis=0).min(axis=1)
+    assert away.max() < 0.01
+
+
+def test_threshold_explorer_says_what_is_wrong():
+    x, hal, hallucinated = detector()
+    with refusal("mixture", "1D"):
+        mih.threshold_explorer(MIX, x, hal, hallucinated)
+    with refusal("hallucinated", "int64"):
+        mih.threshold_explorer(GRID, x, hal, hallucinated.long())
+    with refusal("hallucinated", "3079 of"):
+        mih.threshold_explorer(GRID, x, hal, hallucinated[1:])
+    with refusal("hallucinated", "0 hallucinations"):
+        mih.threshold_explorer(GRID, x, hal, torch.zeros_like(hallucinated))
+    with refusal("hal", "0.0"):
+        mih.threshold_explorer(GRID, x, torch.zeros_like(hal), hallucinated)
+    with refusal("hal", "nan"):
+        mih.threshold_explorer(GRID, x, torch.full_like(hal, torch.nan), hallucinated)
+    with refusal("thresholds", "0"):
+        mih.threshold_explorer(GRID, x, hal, hallucinated, thresholds=0)
+
+
+def test_pages_in_the_plane_are_light_and_always_the_same():
+    generator = torch.Generator().manual_seed(0)
+    path = torch.randn(48, 340, 2, generator=generator)
+    out = mih.Samples(path[-1], x_t=path, x0_hat=path)
+    schedule = mih.Schedule.linear(1000)
+    x, hal, hallucinated = detector(20_000, 2_000)
+    for make in (
+        lambda: mih.plane_chains_explorer(GRID, schedule, out, range(48)),
+        lambda: mih.threshold_explorer(GRID, x, hal, hallucinated),
+    ):
+        page = make()._repr_html_()
+        assert len(page.encode()) < 350_000
+        assert make()._repr_html_() == page

@@ -1,0 +1,102 @@
+"""What the recipes share: trainings and other long results, kept once they are finished.
+
+Finished parts lie in _build/artifacts under a name made of everything they depend on: their
+settings, torch's version and the code that computed them. A recipe that was stopped goes on there.
+"""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import mih_utils as mih
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / "_build" / "artifacts"
+PACKAGE = ROOT / "mih_utils"
+SCHEDULE = {"steps": 1000, "beta_start": 1e-3, "beta_end": 0.2}
+TRAINING_CODE = ("_checks", "_device", "mixture", "schedule", "denoisers", "training")
+
+
+def kept(compute, settings, code):
+    """compute(**settings), a dict of arrays, or what it gave before; `code` are its files."""
+    key = hashlib.sha256(json.dumps([settings, torch.__version__], sort_keys=True).encode())
+    for file in code:
+        key.update(Path(file).read_bytes())
+    path = CACHE / f"{key.hexdigest()[:16]}.npz"
+    if not path.is_file():
+        start = time.perf_counter()
+        result = compute(**settings)
+        seconds = time.perf_counter() - start
+        CACHE.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial.npz")
+        np.savez(partial, seconds=np.array(seconds), **result)
+        partial.rename(path)
+    with np.load(path) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def train_toy(means, std, weights, points, steps, batch, seed):
+    """The weights and the curves of a toy network trained on a mixture, and whether all of it."""
+    generator = torch.Generator().manual_seed(seed)
+    mixture = mih.GaussianMixture(means, std, weights)
+    schedule = mih.Schedule.linear(**SCHEDULE)
+    net = mih.ToyDenoiser(dim=mixture.dim, generator=generator)
+    history = mih.train(
+        net,
+        mixture.sample(points, generator),
+        schedule,
+        steps,
+        batch=batch,
+        exact=mih.ExactDenoiser(mixture, schedule),
+        generator=generator,
+    )
+    curves = {
+        "loss": history.loss.numpy(),
+        "excess": history.excess.numpy(),
+        "excess_steps": np.array(history.excess_steps),
+    }
+    curves["interrupted"] = np.array(history.interrupted)
+    return curves | {f"net.{name}": w.numpy() for name, w in net.state_dict().items()}
+
+
+def train_whole(**settings):
+    """`train_toy`, which must not be kept when it was stopped half-way."""
+    result = train_toy(**settings)
+    if result.pop("interrupted"):
+        raise KeyboardInterrupt
+    return result
+
+
+def trained(mixture, points, steps, batch, seed):
+    """A toy network trained on a mixture, its curves, and the seconds it took: (net, arrays, s)."""
+    settings = {"means": mixture.means.tolist(), "std": mixture.std}
+    settings |= {"weights": mixture.weights.tolist(), "points": points, "steps": steps}
+    code = [PACKAGE / f"{name}.py" for name in TRAINING_CODE]
+    arrays = kept(train_whole, settings | {"batch": batch, "seed": seed}, code)
+    seconds = float(arrays.pop("seconds"))
+    net = mih.ToyDenoiser(dim=mixture.dim)
+    weights = {name: arrays.pop(name) for name in list(arrays) if name.startswith("net.")}
+    net.load_state_dict({name[4:]: torch.from_numpy(w) for name, w in weights.items()})
+    return net.eval(), arrays, seconds
+
+
+def save_net(name, mixture, points, steps, batch, seed):
+    """Train one network and keep it with its curves as an artifact."""
+    net, curves, seconds = trained(mixture, points, steps, batch, seed)
+    mih.save_artifact(
+        name,
+        curves,
+        recipe=f"python tools/artifacts.py {name}",
+        config={
+            "mixture": {"means": mixture.means.tolist(), "std": mixture.std},
+            "schedule": SCHEDULE,
+            "training": {"points": points, "steps": steps, "batch": batch},
+        },
+        seed=seed,
+        seconds=seconds,
+        net=net,
+    )

@@ -1,0 +1,191 @@
+"""Chapter 2: networks on the grid and the diamond, what they generate, and what moves the rate."""
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+import mih_utils as mih
+
+from .common import PACKAGE, SCHEDULE, kept, save_net, trained
+
+SEEDS = (0, 1, 2)
+LONG = {"points": 100_000, "steps": 40_000, "batch": 2048}
+DATA = {
+    "grid25": mih.GaussianMixture.grid(5, spacing=2, std=0.05).standardised(),
+    "diamond25": mih.GaussianMixture.diamond(5, spacing=2**0.5, std=0.05).standardised(),
+}
+DENSITY_CODE = [
+    *(PACKAGE / f"{name}.py" for name in ("mixture", "schedule", "denoisers", "exact", "exact_2d")),
+    __file__,
+]
+
+# What moves the rate: one factor is moved at a time, the others stay at BASE.
+BASE = {"points": 100_000, "std": 0.05, "imbalance": 1, "steps": 10_000}
+BATCH = 512
+FACTORS = {
+    "points": [300, 3000, 100_000],
+    "std": [0.05, 0.07, 0.1],
+    "imbalance": [1, 5, 25],
+    "steps": [2500, 5000, 10_000, 20_000],
+}
+SAMPLING_STEPS = [50, 100, 200, 500, 1000]
+
+
+def net_name(data, seed):
+    """Name of the artifact with the network of a seed."""
+    return f"{data}-net" if seed == 0 else f"{data}-net-{seed}"
+
+
+def make_net(data, seed):
+    """Train one network for long and keep it with its curves."""
+    save_net(net_name(data, seed), DATA[data], **LONG, seed=seed)
+
+
+def plane(mixture):
+    """Values of a coordinate that span the modes, half a mode's width apart."""
+    reach = float(mixture.means.abs().max()) + 0.35
+    return torch.arange(-reach, reach, mixture.std / 2, dtype=torch.float64)
+
+
+def generated(denoiser, chain, mixture):
+    """The density that a chain generates in the plane."""
+    return mih.exact_density_2d(denoiser, chain, plane(mixture), progress=False)
+
+
+def widths(mixture, density):
+    """Width of each generated mode, in units of the true one: from the mass within 6 std."""
+    mode, distance = mixture.nearest(density.points)
+    near = distance <= 6
+    mass = density.mass[near]
+    square = (density.points[near] - mixture.means[mode[near]]).square().mean(dim=1)
+    modes = len(mixture.means)
+    total = torch.bincount(mode[near], weights=mass, minlength=modes)
+    second = torch.bincount(mode[near], weights=mass * square, minlength=modes)
+    return (second / total).sqrt() / mixture.std
+
+
+def middle_of_bridges(mixture, density):
+    """Mass in the middle fifth of the segments between nearest modes, at most 3 std off them.
+
+    That far from all modes there is no blur, only interpolation.
+    """
+    points, mass = density.points, density.mass
+    a, b = (mixture.means[torch.combinations(torch.arange(len(mixture.means)))]).unbind(dim=1)
+    length = (b - a).norm(dim=1)
+    neighbours = length < 1.01 * length.min()
+    chosen = torch.zeros(len(points), dtype=torch.bool)
+    for start, stop in zip(a[neighbours], b[neighbours], strict=True):
+        along = (points - start) @ (stop - start) / (stop - start).square().sum()
+        away = (points - start - along[:, None] * (stop - start)).norm(dim=1)
+        chosen |= ((along - 0.5).abs() <= 0.1) & (away <= 3 * mixture.std)
+    return float(mass[chosen].sum())
+
+
+def measured_density(name, seed):
+    """The generated density of a long-trained network, or of the exact score (seed None)."""
+    mixture, schedule = DATA[name], mih.Schedule.linear(**SCHEDULE)
+    if seed is None:
+        denoiser = mih.ExactDenoiser(mixture, schedule)
+    else:
+        denoiser = trained(mixture, **LONG, seed=seed)[0]
+    density = generated(denoiser, schedule, mixture)
+    return {"p": density.p.float().numpy(), "lost": np.array(density.lost)}
+
+
+def make_densities(data):
+    """What the networks of all seeds generate, and the exact score, on a grid of the plane."""
+    runs = [kept(measured_density, {"name": data, "seed": s}, DENSITY_CODE) for s in (*SEEDS, None)]
+    mixture = DATA[data]
+    mih.save_artifact(
+        f"{data}-densities",
+        {  # the logarithm keeps masses of 1e-9 in 16 bits
+            "log10_p": np.stack([np.log10(run["p"] + 1e-12) for run in runs]).astype(np.float16),
+            "grid": plane(mixture).numpy(),
+        },
+        recipe=f"python tools/artifacts.py {data}-densities",
+        config={
+            "mixture": {"means": mixture.means.tolist(), "std": mixture.std},
+            "schedule": SCHEDULE,
+            "training": LONG,
+            "order": [*(f"seed {seed}" for seed in SEEDS), "exact score"],
+        },
+        seed=list(SEEDS),
+        seconds=sum(float(run["seconds"]) for run in runs),
+    )
+
+
+def sweep_mixture(std, imbalance):
+    """The grid, with every other mode `imbalance` times as heavy as its neighbours."""
+    weights = [imbalance if (i + j) % 2 else 1 for i in range(5) for j in range(5)]
+    return mih.GaussianMixture.grid(5, spacing=2, std=std, weights=weights).standardised()
+
+
+def measure(denoiser, chain, mixture):
+    """What the sweeps keep of a generated density."""
+    density = generated(denoiser, chain, mixture)
+    width = widths(mixture, density)
+    return {
+        "middle": np.array(middle_of_bridges(mixture, density)),
+        "outside": np.array(density.mass_outside(mixture, 6)),
+        "width": np.array(float(width.mean())),
+    }
+
+
+def one_run(points, std, imbalance, steps, seed, chain):
+    """Train a network of the sweep (seed None: the exact score) and measure what it generates."""
+    mixture, schedule = sweep_mixture(std, imbalance), mih.Schedule.linear(**SCHEDULE)
+    if seed is None:
+        denoiser = mih.ExactDenoiser(mixture, schedule)
+    else:
+        denoiser = trained(mixture, points, steps, BATCH, seed)[0]
+    return measure(denoiser, schedule.respaced(chain), mixture)
+
+
+def runs_of_sweep():
+    """(factor, value, seed, settings) of every run; the exact score's seed is None."""
+    for seed in (*SEEDS, None):
+        for factor, values in FACTORS.items():
+            for value in values:
+                settings = {**BASE, factor: value}
+                if seed is None:  # the exact score knows no training
+                    settings |= {"points": BASE["points"], "steps": BASE["steps"]}
+                yield factor, value, seed, settings | {"seed": seed, "chain": SCHEDULE["steps"]}
+        for steps in SAMPLING_STEPS:
+            yield "chain", steps, seed, {**BASE, "seed": seed, "chain": steps}
+
+
+def make_sweeps():
+    """Four factors and the number of sampling steps: NAME_middle, NAME_outside and NAME_width of
+    shape (values, seeds), and NAME_exact_… of shape (values,) for the exact score."""
+    found = {}
+    for factor, value, seed, settings in tqdm(list(runs_of_sweep()), "sweep"):
+        found[factor, value, seed] = kept(one_run, settings, DENSITY_CODE)
+    arrays = {}
+    for factor, values in {**FACTORS, "chain": SAMPLING_STEPS}.items():
+        arrays[factor] = np.array(values)
+        for what in ("middle", "outside", "width"):
+            rows = [[found[factor, v, seed][what] for seed in SEEDS] for v in values]
+            arrays[f"{factor}_{what}"] = np.array(rows, dtype=float)
+            exact = [found[factor, v, None][what] for v in values]
+            arrays[f"{factor}_exact_{what}"] = np.array(exact, dtype=float)
+    mixture = sweep_mixture(BASE["std"], 1)
+    mih.save_artifact(
+        "grid25-sweeps",
+        arrays,
+        recipe="python tools/artifacts.py grid25-sweeps",
+        config={
+            "mixture": {"means": mixture.means.tolist(), "std": mixture.std},
+            "schedule": SCHEDULE,
+            "training": {**BASE, "batch": BATCH},
+            "factors": FACTORS,
+        },
+        seed=list(SEEDS),
+        seconds=sum(float(run["seconds"]) for run in found.values()),
+    )
+
+
+RECIPES = {
+    **{net_name(data, seed): (make_net, data, seed) for data in DATA for seed in SEEDS},
+    **{f"{data}-densities": (make_densities, data) for data in DATA},
+    "grid25-sweeps": (make_sweeps,),
+}
