@@ -69,23 +69,25 @@ def detection_report(
     require(ok, "hallucinated", found, "at least two of each, one for either half")
 
     bad, good = (h[torch.randperm(len(h), generator=generator)] for h in (bad, good))
-    chosen_on, held_out = zip(*(h.tensor_split(2) for h in (bad, good)), strict=True)
+    false_positive_rate, true_positive_rate, area = _roc(bad, good)
+    bad, good = bad.tensor_split(2), [half.sort().values for half in good.tensor_split(2)]
 
-    def once(chosen_on, held_out):
-        """Threshold, removed, retained, area."""
-        threshold = choose_threshold(chosen_on[0], removed)
-        kept_back = (held_out[0] >= threshold).double().mean()
-        retained = (held_out[1] < threshold).double().mean()
-        area = _roc(*(torch.cat(both) for both in zip(chosen_on, held_out, strict=True)))[2]
-        return torch.stack([torch.tensor(threshold).double(), kept_back, retained, area])
+    def resampled(h: Tensor) -> Tensor:
+        return torch.randint(len(h), h.shape, generator=generator)
 
-    def resampled(part):
-        return tuple(h[torch.randint(len(h), h.shape, generator=generator)] for h in part)
-
-    again = torch.stack([once(resampled(chosen_on), resampled(held_out)) for _ in range(resamples)])
-    low, high = again.quantile(torch.tensor([0.025, 0.975], dtype=again.dtype), dim=0).tolist()
-    threshold, kept_back, retained, area = once(chosen_on, held_out).tolist()
-    false_positive_rate, true_positive_rate, _ = _roc(bad, good)
+    again = [
+        _held_out(
+            [h[resampled(h)] for h in bad],
+            good,
+            [torch.bincount(resampled(h), minlength=len(h)) for h in good],
+            removed,
+        )
+        for _ in range(resamples)
+    ]
+    low, high = torch.tensor(again).quantile(torch.tensor([0.025, 0.975]), dim=0).tolist()
+    threshold, kept_back, retained, _ = _held_out(
+        bad, good, list(map(torch.ones_like, good)), removed
+    )
     return DetectionReport(
         false_positive_rate,
         true_positive_rate,
@@ -99,6 +101,24 @@ def detection_report(
     )
 
 
+def _held_out(bad, good, times, removed) -> tuple[float, float, float, float]:
+    """Threshold of the first halves; removed and retained in the second; area of both together.
+
+    bad, good: two halves each, `good` sorted; times: how often each of `good` counts.
+    """
+    threshold = choose_threshold(bad[0], removed)
+    below = [torch.cat([t.new_zeros(1), t.cumsum(0)]).double() for t in times]  # good before i
+    held_back = float((bad[1] >= threshold).double().mean())
+    retained = float(below[1][torch.searchsorted(good[1], threshold)] / len(good[1]))
+    every = torch.cat(list(bad))
+    less, equal = (
+        sum(b[torch.searchsorted(g, every, right=right)] for b, g in zip(below, good, strict=True))
+        for right in (False, True)
+    )
+    area = (less + equal).mean() / 2 / sum(map(len, good))
+    return threshold, held_back, retained, float(area)
+
+
 def choose_threshold(hal_of_hallucinations: Tensor, removed: float) -> float:
     """The highest threshold at or above which at least this share of hallucinations lies."""
     rising = hal_of_hallucinations.sort().values
@@ -106,7 +126,7 @@ def choose_threshold(hal_of_hallucinations: Tensor, removed: float) -> float:
     return float(rising[min(missed, len(rising) - 1)])
 
 
-def _roc(bad: Tensor, good: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _roc(bad: Tensor, good: Tensor) -> tuple[Tensor, Tensor, float]:
     """False and true positive rate at every threshold, from none removed to all; the area."""
     values = torch.cat([bad, good])
     is_bad = torch.cat([torch.ones_like(bad), torch.zeros_like(good)])
@@ -117,7 +137,7 @@ def _roc(bad: Tensor, good: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     start = torch.zeros(1, dtype=torch.float64)
     true_positive_rate = torch.cat([start, removed_bad / len(bad)])
     false_positive_rate = torch.cat([start, (removed_all - removed_bad) / len(good)])
-    area = torch.trapezoid(true_positive_rate, false_positive_rate)
+    area = float(torch.trapezoid(true_positive_rate, false_positive_rate))
     return false_positive_rate, true_positive_rate, area
 
 

@@ -65,13 +65,14 @@ def log_density(ax, grid, p, *, low: float = 1e-5, high: float | None = None):
     """
     p = np.ma.masked_less(np.asarray(p, dtype=float).T, low)
     norm = LogNorm(low, high or float(p.max()))
-    image = ax.pcolormesh(grid, grid, p, norm=norm, cmap="rocket_r", rasterized=True)
+    axis = np.asarray(grid, dtype=float)
+    image = ax.pcolormesh(axis, axis, p, norm=norm, cmap="rocket_r", rasterized=True)
     ax.set_aspect("equal")
     ax.grid(False)
     return image
 
 
-def draw_bridges(ax, mixture, bridges, *, width: float = 60.0) -> None:
+def draw_bridges(ax, mixture, bridges, *, width: float = 150.0) -> None:
     """The modes as a graph: each edge as wide as its share of all hallucinations, times `width`."""
     shown = bridges.mass > 0
     edges = mixture.means[bridges.pairs[shown]].tolist()

@@ -1,0 +1,59 @@
+"""Figures show what they are given."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+
+import mih_utils as mih
+
+
+@pytest.fixture
+def ax():
+    figure, ax = plt.subplots()
+    yield ax
+    plt.close(figure)
+
+
+def test_log_density_puts_the_first_coordinate_on_the_horizontal_axis(ax):
+    grid = torch.linspace(-1, 1, 21)
+    p = torch.zeros(21, 21)
+    p[20, 10] = 3.0  # x = 1, y = 0
+    p[0, 0] = 1e-9  # below what is shown
+    image = mih.log_density(ax, grid, p, low=1e-5)
+    shown = image.get_array().reshape(21, 21)  # rows are y
+    assert shown[10, 20] == pytest.approx(3.0)
+    assert np.ma.count(shown) == 1
+    assert (image.norm.vmin, image.norm.vmax) == (1e-5, pytest.approx(3.0))
+    assert ax.get_aspect() == 1
+
+
+def test_edges_are_as_wide_as_their_share(ax):
+    mixture = mih.GaussianMixture.grid(2, spacing=1, std=0.01)
+    between = [[0.1, -0.5], [0.0, -0.5], [0.2, -0.5], [-0.5, 0.1]]  # three on one edge
+    x = torch.tensor(between)
+    found = mih.bridge_census(mixture, x)
+    mih.draw_bridges(ax, mixture, found, width=40)
+    (edges,) = ax.collections[:1]
+    widths = sorted(edges.get_linewidths())
+    assert widths == pytest.approx([10.0, 30.0])
+    thick = edges.get_segments()[int(np.argmax(edges.get_linewidths()))]
+    assert sorted(map(tuple, np.round(thick, 6))) == [(-0.5, -0.5), (0.5, -0.5)]
+
+
+def test_no_hallucination_no_edge(ax):
+    mixture = mih.GaussianMixture.grid(2, spacing=1, std=0.01)
+    found = mih.bridge_census(mixture, mixture.means.float())
+    mih.draw_bridges(ax, mixture, found)
+    assert len(ax.collections[0].get_segments()) == 0
+
+
+@pytest.mark.parametrize(
+    "p, text",
+    [(0.0, "0.0%"), (0.1234, "12.3%"), (0.01, "1.0%"), (4.71e-4, "4.7 × 10⁻⁴")],
+)
+def test_shares_in_words(p, text):
+    assert mih.share(p).replace("\u00a0", " ") == text
