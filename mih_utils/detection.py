@@ -85,19 +85,18 @@ def detection_report(
         for _ in range(resamples)
     ]
     low, high = torch.tensor(again).quantile(torch.tensor([0.025, 0.975]), dim=0).tolist()
-    threshold, kept_back, retained, _ = _held_out(
-        bad, good, list(map(torch.ones_like, good)), removed
-    )
+    once = [torch.ones(len(h), dtype=torch.int64) for h in good]
+    threshold, caught, retained, _ = _held_out(bad, good, once, removed)
     return DetectionReport(
-        false_positive_rate,
-        true_positive_rate,
-        area,
-        (low[3], high[3]),
-        threshold,
-        kept_back,
-        (low[1], high[1]),
-        retained,
-        (low[2], high[2]),
+        false_positive_rate=false_positive_rate,
+        true_positive_rate=true_positive_rate,
+        auc=area,
+        auc_interval=(low[3], high[3]),
+        threshold=threshold,
+        removed=caught,
+        removed_interval=(low[1], high[1]),
+        retained=retained,
+        retained_interval=(low[2], high[2]),
     )
 
 
@@ -108,7 +107,7 @@ def _held_out(bad, good, times, removed) -> tuple[float, float, float, float]:
     """
     threshold = choose_threshold(bad[0], removed)
     below = [torch.cat([t.new_zeros(1), t.cumsum(0)]).double() for t in times]  # good before i
-    held_back = float((bad[1] >= threshold).double().mean())
+    caught = float((bad[1] >= threshold).double().mean())
     retained = float(below[1][torch.searchsorted(good[1], threshold)] / len(good[1]))
     every = torch.cat(list(bad))
     less, equal = (
@@ -116,7 +115,7 @@ def _held_out(bad, good, times, removed) -> tuple[float, float, float, float]:
         for right in (False, True)
     )
     area = (less + equal).mean() / 2 / sum(map(len, good))
-    return threshold, held_back, retained, float(area)
+    return threshold, caught, retained, float(area)
 
 
 def choose_threshold(hal_of_hallucinations: Tensor, removed: float) -> float:
@@ -144,7 +143,7 @@ def _roc(bad: Tensor, good: Tensor) -> tuple[Tensor, Tensor, float]:
 def hal(x0_hat: Tensor) -> Tensor:
     """Hal of stored predictions, (steps, n, *shape): variance over the steps, then the mean: (n,).
 
-    `sample(..., window=…)` gives the same without storing them (Aithal et al. 2024, section 5).
+    `sample(..., window=…)` gives the same without storing them (Aithal et al. 2024).
     """
     ok = x0_hat.ndim >= 3 and len(x0_hat) > 0
     require(ok, "x0_hat.shape", tuple(x0_hat.shape), "of form (steps, n, *shape)")

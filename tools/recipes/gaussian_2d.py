@@ -20,7 +20,7 @@ DENSITY_CODE = [
 ]
 
 # What moves the rate: one factor is moved at a time, the others stay at BASE.
-BASE = {"points": 100_000, "std": 0.05, "imbalance": 1, "steps": 10_000}
+BASE = {"points": 100_000, "std": 0.05, "imbalance": 1, "steps": 20_000}
 BATCH = 512
 FACTORS = {
     "points": [300, 3000, 100_000],
@@ -28,7 +28,7 @@ FACTORS = {
     "imbalance": [1, 5, 25],
     "steps": [2500, 5000, 10_000, 20_000],
 }
-SAMPLING_STEPS = [50, 100, 200, 500, 1000]
+SAMPLING_STEPS = [50, 100, 250, 1000]
 
 
 def net_name(data, seed):
