@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ._checks import require, require_number
+from ._checks import require, require_number, require_points
 from .mixture import GaussianMixture
 
 
@@ -55,10 +55,12 @@ def bridge_census(
     """
     require_number("k", k, above=0)
     require_number("reach", reach, above=0)
+    require_points("x", x, mixture.dim)
     if weight is None:
         weight = torch.ones(len(x), dtype=torch.float64, device=x.device)
-    ok = weight.shape == x.shape[:1]
-    require(ok, "weight.shape", tuple(weight.shape), f"({len(x)},), one for each point")
+    ok = isinstance(weight, Tensor) and weight.shape == x.shape[:1]
+    found = tuple(getattr(weight, "shape", ()))
+    require(ok, "weight.shape", found, f"({len(x)},), one for each point")
     means = mixture.means.to(x)
     pairs = torch.combinations(torch.arange(len(means), device=x.device))
     require(len(pairs) > 0, "mixture", mixture, "of two modes or more")

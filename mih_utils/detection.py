@@ -14,7 +14,8 @@ from .denoisers import Denoiser
 from .sampling import Samples, sample
 from .schedule import Schedule
 
-LEAST_RETAINED = 0.01  # rejecting more than 99 of 100 samples is a mistake in the threshold
+LEAST_RETAINED = 0.01  # rejecting more than 99 of 100 samples is a mistake in the threshold,
+ENOUGH_DRAWN = 1000  # which shows after so many
 
 
 @dataclass
@@ -84,7 +85,8 @@ def detection_report(
         )
         for _ in range(resamples)
     ]
-    low, high = torch.tensor(again).quantile(torch.tensor([0.025, 0.975]), dim=0).tolist()
+    again = torch.tensor(again, dtype=torch.float64)
+    low, high = again.quantile(again.new_tensor([0.025, 0.975]), dim=0).tolist()
     once = [torch.ones(len(h), dtype=torch.int64) for h in good]
     threshold, caught, retained, _ = _held_out(bad, good, once, removed)
     return DetectionReport(
@@ -120,7 +122,9 @@ def _held_out(bad, good, times, removed) -> tuple[float, float, float, float]:
 
 def choose_threshold(hal_of_hallucinations: Tensor, removed: float) -> float:
     """The highest threshold at or above which at least this share of hallucinations lies."""
+    require_number("removed", removed, above=0, at_most=1)
     rising = hal_of_hallucinations.sort().values
+    require(len(rising) > 0, "hal_of_hallucinations", "empty", "at least one number")
     missed = math.floor((1 - removed) * len(rising) + 1e-9)
     return float(rising[min(missed, len(rising) - 1)])
 
@@ -145,8 +149,9 @@ def hal(x0_hat: Tensor) -> Tensor:
 
     `sample(..., window=…)` gives the same without storing them (Aithal et al. 2024).
     """
-    ok = x0_hat.ndim >= 3 and len(x0_hat) > 0
-    require(ok, "x0_hat.shape", tuple(x0_hat.shape), "of form (steps, n, *shape)")
+    ok = isinstance(x0_hat, Tensor) and x0_hat.ndim >= 3 and len(x0_hat) > 0
+    found = getattr(x0_hat, "shape", type(x0_hat).__name__)
+    require(ok, "x0_hat", found, "a tensor of form (steps, n, *shape)")
     return x0_hat.double().var(dim=0, unbiased=False).flatten(1).mean(dim=1)
 
 
@@ -167,6 +172,7 @@ def sample_below(
     """
     require_count("n", n)
     require_number("threshold", threshold, above=0)
+    require(window is not None, "window", window, "(first, last), such as (0, 5)")
     unused = [name for name in ("keep", "x_T") if name in settings]
     require(not unused, "settings", unused, "without them: rejected samples have no place in them")
     x, hal, drawn, wanted = [], [], 0, n
@@ -181,5 +187,6 @@ def sample_below(
             return Samples(x=torch.cat(x)[:n], hal=torch.cat(hal)[:n]), drawn
         retained = f"a threshold that retained {found} of {drawn} samples"
         expected = f"one that retains at least {LEAST_RETAINED:.0%}"
-        require(found >= LEAST_RETAINED * drawn, "threshold", retained, expected)
-        wanted = math.ceil((n - found) * drawn / found)
+        ok = drawn < ENOUGH_DRAWN or found >= LEAST_RETAINED * drawn
+        require(ok, "threshold", retained, expected)
+        wanted = math.ceil((n - found) * drawn / max(found, 1))

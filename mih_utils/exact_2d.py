@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ._checks import require, require_known_steps
+from ._checks import require, require_known_steps, require_number
 from ._device import block_sizes, home
 from .denoisers import Denoiser
 from .exact import even_grid, warn_of_lost_mass
@@ -51,7 +51,11 @@ class Density2D:
         return self.p.flatten() * (self.grid[1] - self.grid[0]) ** 2
 
     def mass_outside(self, mixture: GaussianMixture, k: float) -> float:
-        """Generated mass farther than k standard deviations from every mode of the mixture."""
+        """Generated mass farther than k standard deviations from every mode of the mixture.
+
+        Cells count whole, by their centres: near a mode the answer is as exact as the grid is fine.
+        """
+        require_number("k", k, above=0)
         return float(self.mass[mixture.distance(self.points) > k].sum())
 
 
@@ -61,6 +65,7 @@ def exact_density_2d(
     grid: Tensor,
     *,
     fixed_large: bool = True,
+    finer: float = 1.0,
     progress: bool = True,
 ) -> Density2D:
     """The density in the plane that `sample` draws from with eta = 1, exact up to the grid.
@@ -68,7 +73,11 @@ def exact_density_2d(
     net, schedule, fixed_large: as in `sample`, with shape=(2,).
     grid: (N,) evenly spaced values of either coordinate that span all the data. They should be no
         farther apart than half the width of a mode. The steps before the last choose their own.
+    finer: how much finer than usual those are. With a thousand steps masses beyond 6σ are right to
+        about 1%; with a few hundred, whose steps bend the plane more, to about 10% unless they are
+        finer. Below 1e-7 a mass is rounding.
     """
+    require_number("finer", finer, above=0)
     grid = even_grid(grid)
     require_known_steps(net, schedule)
     device, dtype = home(net)
@@ -87,7 +96,7 @@ def exact_density_2d(
         reach = TAIL * steps.sigma[i]
         low = steps.signal[i] * float(grid[0]) - reach
         high = steps.signal[i] * float(grid[-1]) + reach
-        spacing = steps.std[min(i + 1, len(schedule) - 1)] / RESOLVED
+        spacing = steps.std[min(i + 1, len(schedule) - 1)] / (RESOLVED * finer)
         n = math.ceil((high - low) / spacing) + 1
         return torch.linspace(low, high, n, dtype=torch.float64, device=device)
 

@@ -9,6 +9,9 @@ from conftest import refusal
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.spatial import cKDTree
+from scipy.spatial.distance import pdist
+from scipy.spatial.transform import Rotation
 from scipy.special import logsumexp
 
 import mih_utils as mih
@@ -180,6 +183,92 @@ def test_distance_is_to_the_nearest_mode_in_std():
     torch.testing.assert_close(PLANE.distance(x), torch.tensor([2.0, 0.0, 1.0]), atol=1e-6, rtol=0)
 
 
+@MIXTURES
+def test_nearest_is_that_of_a_tree(mix):
+    x = noised_points(mix, 0.5)
+    distance, mode = cKDTree(mix.means.numpy()).query(x.numpy())
+    found_mode, found_distance = mix.nearest(x)
+    assert found_mode.tolist() == mode.tolist()
+    assert len(set(mode)) == len(mix.means)  # each is nearest to some
+    np.testing.assert_allclose(found_distance.numpy(), distance / mix.std, rtol=1e-12)
+    assert torch.equal(mix.distance(x), found_distance)
+
+
+# Modes on a grid
+
+
+def test_a_grid_is_numbered_column_by_column_from_the_bottom_left():
+    mix = mih.GaussianMixture.grid(3, spacing=2, std=0.1, weights=range(1, 10))
+    expected = [[x, y] for x in (-2, 0, 2) for y in (-2, 0, 2)]
+    assert mix.means.tolist() == expected
+    assert (mix.std, mix.dim) == (0.1, 2)
+    assert mix.weights.tolist() == pytest.approx([k / 45 for k in range(1, 10)])
+    assert mih.GaussianMixture.grid(2, spacing=3, std=1).means[1].tolist() == [-1.5, 1.5]
+    assert mih.GaussianMixture.grid(1, spacing=3, std=1).means.tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize("make", [mih.GaussianMixture.grid, mih.GaussianMixture.diamond])
+@pytest.mark.parametrize("side", [2, 4, 5])
+def test_nearest_modes_of_grid_and_diamond_are_one_spacing_apart(make, side):
+    mix = make(side, spacing=1.3, std=0.1)
+    lengths = pdist(mix.means.numpy())
+    assert len(mix.means) == side**2
+    assert lengths.min() == pytest.approx(1.3)
+    assert np.isclose(lengths, 1.3).sum() == 2 * side * (side - 1)  # the edges of a lattice
+    assert lengths.max() == pytest.approx(1.3 * (side - 1) * math.sqrt(2))
+    assert mix.means.mean(dim=0).tolist() == pytest.approx([0, 0], abs=1e-12)
+
+
+def test_a_diamond_is_the_grid_turned_by_45_degrees():
+    weights = [1, 2, 3, 4]
+    grid = mih.GaussianMixture.grid(2, spacing=2, std=0.1, weights=weights)
+    diamond = mih.GaussianMixture.diamond(2, spacing=2, std=0.1, weights=weights)
+    turn = Rotation.from_euler("z", 45, degrees=True).as_matrix()[:2, :2]
+    np.testing.assert_allclose(diamond.means.numpy(), grid.means.numpy() @ turn.T, atol=1e-12)
+    assert (diamond.std, diamond.weights.tolist()) == (grid.std, grid.weights.tolist())
+    # left and right, bottom and top: no two neighbours at one height
+    root = math.sqrt(2)
+    expected = [[0, -root], [-root, 0], [root, 0], [0, root]]
+    np.testing.assert_allclose(diamond.means.numpy(), expected, atol=1e-12)
+
+
+def test_the_papers_modes_have_the_papers_scale():
+    scale = math.sqrt(0.05**2 + 8)
+    grid = mih.GaussianMixture.grid(5, spacing=2, std=0.05).standardised()
+    raw = [[x, y] for x in (-4, -2, 0, 2, 4) for y in (-4, -2, 0, 2, 4)]
+    np.testing.assert_allclose(grid.means.numpy(), np.array(raw) / scale, atol=1e-12)
+    assert grid.std == pytest.approx(0.05 / scale)
+    diamond = mih.GaussianMixture.diamond(5, spacing=2**0.5, std=0.05).standardised()
+    scale = math.sqrt(0.05**2 + 4)
+    assert diamond.std == pytest.approx(0.05 / scale)
+    assert pdist(diamond.means.numpy()).min() == pytest.approx(math.sqrt(2) / scale)
+
+
+@MIXTURES
+def test_standardised_has_mean_zero_and_variance_one(mix):
+    there = mix.standardised()
+    mean = there.weights @ there.means
+    second = there.weights @ there.means.square() + there.std**2  # of each coordinate
+    assert mean.tolist() == pytest.approx([0] * mix.dim, abs=1e-12)
+    assert float((second - mean.square()).mean()) == pytest.approx(1)
+    x = there.sample(100_000, torch.Generator().manual_seed(3)).double()
+    assert x.mean(dim=0).tolist() == pytest.approx([0] * mix.dim, abs=0.02)
+    assert float(x.var(dim=0).mean()) == pytest.approx(1, abs=0.02)
+
+
+@MIXTURES
+def test_standardised_is_moved_and_scaled_as_a_whole(mix):
+    there = mix.standardised()
+    x = noised_points(mix, 0.99)
+    scale = mix.std / there.std
+    moved = (x - mix.weights @ mix.means) / scale
+    density = there.log_prob(moved) - mix.dim * math.log(scale)  # change of variables
+    torch.testing.assert_close(density, mix.log_prob(x), rtol=1e-9, atol=1e-9)
+    assert there.weights.tolist() == mix.weights.tolist()
+    again = there.standardised()
+    torch.testing.assert_close(again.means, there.means, rtol=1e-12, atol=1e-12)
+
+
 def test_a_generator_decides_and_the_global_one_is_left_alone():
     before = torch.get_rng_state()
     first, again = (LINE.sample(9, torch.Generator().manual_seed(4)) for _ in range(2))
@@ -198,6 +287,7 @@ def test_device_and_dtype_of_the_points_are_kept(device, dtype):
         for found in (PLANE.log_prob, PLANE.score, PLANE.posterior_mean):
             assert (found(x, level).device, found(x, level).dtype) == (x.device, dtype)
     assert (PLANE.distance(x).device, PLANE.distance(x).dtype) == (x.device, dtype)
+    assert (PLANE.nearest(x)[0].device, PLANE.nearest(x)[0].dtype) == (x.device, torch.int64)
 
 
 # Properties of every mixture
@@ -278,6 +368,17 @@ ONE = torch.zeros(3, 1)
         (lambda: mih.GaussianMixture.line([1, 2], 1, [1, 0]), "weights", "0.0"),
         (lambda: mih.GaussianMixture.line([1, 2], 1, [1, -2]), "weights", "-2"),
         (lambda: mih.GaussianMixture.line([1, 2], 1, [1, math.inf]), "weights", "inf"),
+        (lambda: mih.GaussianMixture.grid(0, 1, 1), "side", "0"),
+        (lambda: mih.GaussianMixture.grid(2.5, 1, 1), "side", "2.5"),
+        (lambda: mih.GaussianMixture.grid(2, -1, 1), "spacing", "-1"),
+        (lambda: mih.GaussianMixture.grid(2, math.nan, 1), "spacing", "nan"),
+        (lambda: mih.GaussianMixture.grid(2, 1, 0), "std", "0"),
+        (lambda: mih.GaussianMixture.grid(2, 1, 1, [1, 2]), "weights.shape", "(2,)"),
+        (lambda: mih.GaussianMixture.diamond(0, 1, 1), "side", "0"),
+        (lambda: mih.GaussianMixture.diamond(2, 0, 1), "spacing", "0"),
+        (lambda: mih.GaussianMixture.diamond(2, 1, 1, [1, 0, 1, 1]), "weights", "0.0"),
+        (lambda: PLANE.nearest(ONE), "x.shape", "(3, 1)"),
+        (lambda: PLANE.nearest(torch.zeros(3, 2).long()), "x.dtype", "int64"),
         (lambda: LINE.sample(0), "n", "0"),
         (lambda: LINE.sample(2.5), "n", "2.5"),
         (lambda: LINE.sample(True), "n", "True"),
