@@ -150,8 +150,8 @@ def hal(x0_hat: Tensor) -> Tensor:
     `sample(..., window=…)` gives the same without storing them (Aithal et al. 2024).
     """
     ok = isinstance(x0_hat, Tensor) and x0_hat.ndim >= 3 and len(x0_hat) > 0
-    found = getattr(x0_hat, "shape", type(x0_hat).__name__)
-    require(ok, "x0_hat", found, "a tensor of form (steps, n, *shape)")
+    found = tuple(getattr(x0_hat, "shape", ()))
+    require(ok, "x0_hat.shape", found, "of form (steps, n, *shape)")
     return x0_hat.double().var(dim=0, unbiased=False).flatten(1).mean(dim=1)
 
 

@@ -174,7 +174,7 @@ def chi_square(found, x, blocks=7):
 @pytest.mark.parametrize("fixed_large", [True, False])
 def test_samples_have_the_density(fixed_large):
     found = density(swirling, on=grid(161), fixed_large=fixed_large)
-    n, settings = 10_000, {"progress": False, "generator": seeded()}
+    n, settings = 20_000, {"progress": False, "generator": seeded()}
     out = mih.sample(swirling, SCHEDULE, n, (2,), fixed_large=fixed_large, **settings)
     assert chi_square(found, out.x) > 1e-3
     # so small a difference as that to another chain, or swapped coordinates, would be noticed
