@@ -238,6 +238,9 @@ def plane_chains_explorer(
     x, x_t, x0_hat = (points.double().cpu() for points in (out.x, out.x_t, out.x0_hat))
     lost = mixture.distance(x) > k
     far = (mixture.distance(x0_hat.flatten(0, 1)) > k).reshape(len(steps), -1)
+    # at the highest noise x0_hat is astronomical: off the panel, as good as at its double edge
+    edge = 4 * float(mixture.means.abs().max())
+    x0_hat = x0_hat.clamp(-edge, edge)
     far_lost, far_others = far[:, lost].sum(dim=1).tolist(), far[:, ~lost].sum(dim=1).tolist()
     total, others = int(lost.sum()), int((~lost).sum())
     alpha_bar = schedule.alpha_bar[steps].cpu()
