@@ -113,9 +113,9 @@ def even_grid(grid: Tensor) -> Tensor:
     return grid
 
 
-def warn_of_lost_mass(lost: float, stacklevel: int = 3) -> None:
+def warn_of_lost_mass(lost: float, least: float = LOST, stacklevel: int = 3) -> None:
     """Warn if a notable share of the mass left the grid."""
-    if not abs(lost) <= LOST:
+    if not abs(lost) <= least:
         message = f"{lost:.1e} of the mass left the grid on the way: use a wider grid"
         warnings.warn(message, stacklevel=stacklevel)
 

@@ -26,6 +26,7 @@ KERNEL = 0.8  # width of the depositing Gaussian, in grid spacings
 KERNEL_REACH = 4  # in grid spacings
 NODES = 3  # for the last step: nodes per spacing of the final grid, in each coordinate
 CELLS = 3  # and how much finer than the final grid they are counted
+LOST = 1e-5  # more lost mass than this is worth a warning
 ROWS = 500_000  # nodes that the last step moves at once
 
 
@@ -112,7 +113,7 @@ def exact_density_2d(
         p = _last_step(lambda nodes: mean(nodes, 0), p, x, grid.to(device))
     spacing = float(grid[1] - grid[0])
     lost = 1 - float(p.sum()) * spacing**2
-    warn_of_lost_mass(lost)
+    warn_of_lost_mass(lost, least=LOST)
     return Density2D(grid, p.cpu(), lost)
 
 
