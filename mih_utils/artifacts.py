@@ -20,6 +20,7 @@ from ._checks import require
 from .denoisers import ToyDenoiser
 from .mixture import GaussianMixture
 from .schedule import Schedule
+from .training import train
 
 WEIGHTS = "net."  # arrays whose names begin so are the weights of the net
 
@@ -55,6 +56,25 @@ class Artifact:
         net = ToyDenoiser(**self._config("net"))
         net.load_state_dict({name: torch.from_numpy(w) for name, w in self.weights.items()})
         return net.eval()
+
+    def retrained(
+        self, epochs: int = 10_000, batch: int = 10_000, device: torch.device | str = "cpu"
+    ) -> ToyDenoiser:
+        """A network trained anew on as many points of the mixture; by default for as long as the
+        paper's. Training runs on the device, the network is returned on the CPU."""
+        points = self._config("training")["points"]
+        net = ToyDenoiser(**self._config("net"), generator=torch.Generator().manual_seed(0))
+        generator = torch.Generator(device).manual_seed(0)
+        data = self.mixture.sample(points, generator)
+        train(
+            net.to(device),
+            data,
+            self.schedule,
+            max(1, epochs * points // batch),
+            batch=batch,
+            generator=generator,
+        )
+        return net.cpu()
 
     def _config(self, part: str) -> dict:
         if part not in self.record["config"]:

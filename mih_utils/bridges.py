@@ -25,6 +25,8 @@ class Bridges:
     """Which points are farther than k std from every mode: (n,)."""
     pair: Tensor
     """The pair that each point is put on: (n,); -1 for no pair, and where not hallucinated."""
+    along: Tensor
+    """How far along its segment each point lies, from 0 to 1: (n,); nan where it is on none."""
 
     @property
     def total(self) -> float:
@@ -69,16 +71,16 @@ def bridge_census(
     pairs = pairs[order]
 
     hallucinated = mixture.distance(x) > k
-    pair = torch.full((len(x),), -1, device=x.device)
+    pair, place = torch.full((len(x),), -1, device=x.device), torch.full_like(x[:, 0], torch.nan)
     left = hallucinated.nonzero()[:, 0]  # those not yet on a segment
     for index, (a, b) in enumerate(means[pairs]):
         offset = x[left] - a
         along = (offset @ (b - a) / length[index] ** 2).clamp(0, 1)
         away = (offset - along[:, None] * (b - a)).norm(dim=1)
         on = away <= reach * mixture.std
-        pair[left[on]] = index
+        pair[left[on]], place[left[on]] = index, along[on]
         left = left[~on]
     on_one = pair >= 0
     mass = torch.bincount(pair[on_one], weights=weight[on_one], minlength=len(pairs))
     nowhere = float(weight[hallucinated & ~on_one].sum())
-    return Bridges(pairs, length / length[0], mass, nowhere, hallucinated, pair)
+    return Bridges(pairs, length / length[0], mass, nowhere, hallucinated, pair, place)

@@ -70,7 +70,7 @@ def detection_report(
     require(ok, "hallucinated", found, "at least two of each, one for either half")
 
     bad, good = (h[torch.randperm(len(h), generator=generator)] for h in (bad, good))
-    false_positive_rate, true_positive_rate, area = _roc(bad, good)
+    false_positive_rate, true_positive_rate = roc(bad, good)
     bad, good = bad.tensor_split(2), [half.sort().values for half in good.tensor_split(2)]
 
     def resampled(h: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ def detection_report(
     again = torch.tensor(again, dtype=torch.float64)
     low, high = again.quantile(again.new_tensor([0.025, 0.975]), dim=0).tolist()
     once = [torch.ones(len(h), dtype=torch.int64) for h in good]
-    threshold, caught, retained, _ = _held_out(bad, good, once, removed)
+    threshold, caught, retained, area = _held_out(bad, good, once, removed)
     return DetectionReport(
         false_positive_rate=false_positive_rate,
         true_positive_rate=true_positive_rate,
@@ -129,8 +129,8 @@ def choose_threshold(hal_of_hallucinations: Tensor, removed: float) -> float:
     return float(rising[min(missed, len(rising) - 1)])
 
 
-def _roc(bad: Tensor, good: Tensor) -> tuple[Tensor, Tensor, float]:
-    """False and true positive rate at every threshold, from none removed to all; the area."""
+def roc(bad: Tensor, good: Tensor) -> tuple[Tensor, Tensor]:
+    """False and true positive rate at every threshold, from none removed to all."""
     values = torch.cat([bad, good])
     is_bad = torch.cat([torch.ones_like(bad), torch.zeros_like(good)])
     values, order = values.sort(descending=True)
@@ -140,8 +140,7 @@ def _roc(bad: Tensor, good: Tensor) -> tuple[Tensor, Tensor, float]:
     start = torch.zeros(1, dtype=torch.float64)
     true_positive_rate = torch.cat([start, removed_bad / len(bad)])
     false_positive_rate = torch.cat([start, (removed_all - removed_bad) / len(good)])
-    area = float(torch.trapezoid(true_positive_rate, false_positive_rate))
-    return false_positive_rate, true_positive_rate, area
+    return false_positive_rate, true_positive_rate
 
 
 def hal(x0_hat: Tensor) -> Tensor:

@@ -113,6 +113,14 @@ def even_grid(grid: Tensor) -> Tensor:
     return grid
 
 
+def home_with_float64(net: Denoiser) -> tuple[torch.device, torch.dtype]:
+    """Device and dtype the net computes in, if densities can be computed there."""
+    device, dtype = home(net)
+    ok = device.type != "mps"
+    require(ok, "net's device", str(device), "cpu or cuda: Apple's GPU has no float64")
+    return device, dtype
+
+
 def warn_of_lost_mass(lost: float, least: float = LOST, stacklevel: int = 3) -> None:
     """Warn if a notable share of the mass left the grid."""
     if not abs(lost) <= least:
@@ -126,9 +134,7 @@ class _Chain:
     def __init__(self, net, schedule, grid, eta, fixed_large):
         self.net, self.grid = net, grid
         self.low, self.high = float(grid[0]), float(grid[-1])
-        self.device, self.dtype = home(net)
-        ok = self.device.type != "mps"
-        require(ok, "net's device", str(self.device), "cpu or cuda: Apple's GPU has no float64")
+        self.device, self.dtype = home_with_float64(net)
         self.timesteps = schedule.timesteps.to(self.device)
         self.steps = schedule.reverse_steps(eta, fixed_large)
         self.n_steps = len(schedule)
@@ -170,7 +176,7 @@ def _push(chain: _Chain, progress: bool) -> Density:
         p = _spread(chain.mean(x, i), mass, low_after, high_after, chain.steps.std[i])
         low, high = low_after, high_after
         x = chain.points(low, high, n)
-    p = _refined(p)
+    p = interpolated(p, FINER).clamp(min=0)
     x = chain.points(low, high, len(p))
     mass = (p[1:] + p[:-1]) / 2 * ((high - low) / (len(p) - 1))
     return _density(chain.mean(x, 0), mass, chain.grid)
@@ -200,10 +206,10 @@ def _spread(means: Tensor, mass: Tensor, low: float, high: float, std: float) ->
     return torch.fft.irfft(torch.fft.rfft(p) * kernel, n=2 * n)[:n].clamp(min=0)
 
 
-def _refined(p: Tensor) -> Tensor:
-    """The same smooth density on FINER times as many points (trigonometric interpolation)."""
-    fine = torch.fft.irfft(torch.fft.rfft(p), n=FINER * len(p)) * FINER
-    return fine[: FINER * (len(p) - 1) + 1].clamp(min=0)
+def interpolated(p: Tensor, times: int) -> Tensor:
+    """A smooth density `times` as fine along its first axis (trigonometric interpolation)."""
+    fine = torch.fft.irfft(torch.fft.rfft(p, dim=0), n=times * len(p), dim=0) * times
+    return fine[: times * (len(p) - 1) + 1]
 
 
 def _transport(chain: _Chain, progress: bool) -> Density:

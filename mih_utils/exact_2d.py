@@ -14,9 +14,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ._checks import require, require_known_steps, require_number
-from ._device import block_sizes, home
+from ._device import block_sizes
 from .denoisers import Denoiser
-from .exact import even_grid, warn_of_lost_mass
+from .exact import even_grid, home_with_float64, interpolated, warn_of_lost_mass
 from .mixture import GaussianMixture
 from .schedule import Schedule
 
@@ -59,6 +59,21 @@ class Density2D:
         require_number("k", k, above=0)
         return float(self.mass[mixture.distance(self.points) > k].sum())
 
+    def widths(self, mixture: GaussianMixture) -> Tensor:
+        """Width of each generated mode, in units of the true one, from the mass within 6 std: (K,).
+
+        nan for a mode that is not generated at all.
+        """
+        mode, distance = mixture.nearest(self.points)
+        near = distance <= 6
+        mode, mass = mode[near], self.mass[near]
+        square = (self.points[near] - mixture.means[mode]).square().mean(dim=1)
+        total, second = (
+            torch.bincount(mode, weights=weight, minlength=len(mixture.means))
+            for weight in (mass, mass * square)
+        )
+        return (second / total).sqrt() / mixture.std
+
 
 def exact_density_2d(
     net: Denoiser,
@@ -81,8 +96,7 @@ def exact_density_2d(
     require_number("finer", finer, above=0)
     grid = even_grid(grid)
     require_known_steps(net, schedule)
-    device, dtype = home(net)
-    require(device.type != "mps", "net's device", str(device), "cpu or cuda: mps has no float64")
+    device, dtype = home_with_float64(net)
     steps, timesteps = schedule.reverse_steps(1.0, fixed_large), schedule.timesteps.to(device)
     require(len(schedule) > 1, "schedule", schedule, "a chain of at least two steps")
 
@@ -159,7 +173,7 @@ def _last_step(mean, p: Tensor, x: Tensor, grid: Tensor) -> Tensor:
     times = math.ceil(NODES * float(x[1] - x[0]) / spacing)
     n = times * (len(x) - 1) + 1
     nodes = torch.linspace(float(x[0]), float(x[-1]), n, dtype=x.dtype, device=x.device)
-    fine = _interpolated(_interpolated(p, times).T, times).T.clamp(min=0)
+    fine = interpolated(interpolated(p, times).T, times).T.clamp(min=0)
     mass = fine * (nodes[1] - nodes[0]) ** 2
     cells, width = CELLS * len(grid), spacing / CELLS
     low = grid[0] - spacing / 2 + width / 2
@@ -177,10 +191,3 @@ def _last_step(mean, p: Tensor, x: Tensor, grid: Tensor) -> Tensor:
             counted.index_add_(0, cell, share * weight)
     blocks = counted.reshape(len(grid), CELLS, len(grid), CELLS)
     return blocks.sum(dim=(1, 3)) / spacing**2
-
-
-def _interpolated(p: Tensor, times: int) -> Tensor:
-    """A smooth density on `times` as many points along its first axis (trigonometric)."""
-    n = len(p)
-    fine = torch.fft.irfft(torch.fft.rfft(p, dim=0), n=times * n, dim=0) * times
-    return fine[: times * (n - 1) + 1]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ._checks import require, require_count
 from .denoisers import Denoiser, ExactDenoiser
-from .detection import _roc, choose_threshold
+from .detection import choose_threshold, roc
 from .explore import Explorer, Line, Panel, Slider
 from .mixture import GaussianMixture
 from .sampling import Samples, sample
@@ -384,7 +384,7 @@ def threshold_explorer(
         return Line(f"{name} x", f"{name} y", role, f"{label}, {fate}", **looks)
 
     # the ROC curve at points equally far from each other along it, a staircase
-    curve = torch.stack(_roc(bad, good)[:2]).numpy()
+    curve = torch.stack(roc(bad, good)).numpy()
     along = np.abs(np.diff(curve, axis=1, prepend=0)).sum(axis=0).cumsum()
     places = np.linspace(0, 2, 500)
     arrays["false"], arrays["true"] = (np.interp(places, along, rate) for rate in curve)

@@ -213,6 +213,21 @@ def test_a_bad_name_is_refused(folder, name, use):
     assert not folder.exists() or not any(folder.iterdir())
 
 
+def test_a_network_is_trained_again_from_its_record(folder, capsys):
+    config = CONFIG | {"training": {"points": 200}}
+    save(net=toy(), config=config)
+    stored = mih.artifact("some-net")
+    one, two = (stored.retrained(epochs=3, batch=100) for _ in range(2))
+    assert one.config == toy().config
+    for a, b, old in zip(one.parameters(), two.parameters(), stored.net.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+        assert a.shape == old.shape
+    assert not torch.equal(one.x_out.weight, stored.net.x_out.weight)
+    save(config=CONFIG)
+    with pytest.raises(mih.ArtifactError):
+        mih.artifact("some-net").retrained()
+
+
 # The committed ones
 
 sys.path.insert(0, str(ROOT / "tools"))

@@ -54,6 +54,27 @@ def test_a_point_is_put_on_its_segment(point, pair):
     assert found.total == 1
 
 
+@pytest.mark.parametrize(
+    ("point", "along"),
+    [
+        ((-1, -0.75), 0.25),  # counted from the pair's first mode
+        ((-1 + 2 * STD, 0.3), 0.3),  # beside the segment
+        ((-0.5, -0.25), None),
+    ],
+)
+def test_how_far_along_its_segment_a_point_lies(point, along):
+    found = census(point)
+    first, second = GRID.means[found.pairs[found.pair[0]]]
+    if along is None:  # a knight's move: by projection
+        direction = second - first
+        along = float((torch.tensor(point) - first) @ direction / direction.square().sum())
+    assert float(found.along[0]) == pytest.approx(along)
+
+
+def test_points_on_no_segment_are_nowhere_along_one():
+    assert census((2, 0), (-1, -1)).along.isnan().all()
+
+
 def test_past_the_end_of_a_segment_the_mode_itself_is_what_is_near():
     beside = (-1 - 2.5 * STD, -1)
     assert put_on(census(beside, k=2)) == [(0, 1)]  # the first of the shortest from mode 0

@@ -358,26 +358,6 @@ def test_one_sample_comes_too_however_many_are_rejected_before_it():
         assert 1 <= drawn < 100
 
 
-# The interval of a share
-
-
-@given(st.integers(1, 100_000), st.floats(0, 1))
-def test_the_interval_is_that_of_wilson(n, share):
-    count = round(share * n)
-    expected = stats.binomtest(count, n).proportion_ci(0.95, method="wilson")
-    assert mih.share_interval(count, n) == pytest.approx(
-        (expected.low, expected.high), rel=1e-5, abs=1e-9
-    )
-
-
-def test_an_interval_stays_between_none_and_all():
-    low, high = mih.share_interval(0, 20)
-    assert low == 0 < high < 0.2
-    assert mih.share_interval(20, 20) == pytest.approx((1 - high, 1))
-    low, high = mih.share_interval(2.5, 10)  # weights need not be whole
-    assert mih.share_interval(2, 10)[0] < low < 0.25 < high < mih.share_interval(3, 10)[1]
-
-
 # Bad input
 
 HAL, TRUTH = torch.arange(6.0), torch.arange(6) > 3
@@ -408,11 +388,6 @@ HAL, TRUTH = torch.arange(6.0), torch.arange(6) > 3
         (lambda: below(5, 1.0, window=(5, 5)), "window", "(5, 5)"),
         (lambda: below(5, 1.0, keep=[0]), "settings", "keep"),
         (lambda: below(5, 1.0, x_T=torch.zeros(5, 1)), "settings", "x_T"),
-        (lambda: mih.share_interval(0, 0), "n", "0"),
-        (lambda: mih.share_interval(1, -1), "n", "-1"),
-        (lambda: mih.share_interval(-1, 10), "count", "-1"),
-        (lambda: mih.share_interval(11, 10), "count", "11"),
-        (lambda: mih.share_interval(math.nan, 10), "count", "nan"),
     ],
 )
 def test_bad_input_is_refused_by_name_and_value(call, name, value):

@@ -338,6 +338,32 @@ def test_a_gpu_gives_the_density_of_the_cpu():
     torch.testing.assert_close(there.p, here.p, rtol=1e-6, atol=1e-9)
 
 
+# The width of a mode
+
+
+def test_widths_are_those_of_gaussians_on_the_grid():
+    """Two modes of known widths: cells add their own, and 6 std cut off nearly nothing."""
+    modes = mih.GaussianMixture([[-1.0, 0.0], [1.0, 0.5]], std=0.05)
+    x = torch.arange(-2, 2, 0.02, dtype=torch.float64)
+    wanted = torch.tensor([0.8, 1.5], dtype=torch.float64)
+    p = torch.zeros(len(x), len(x), dtype=torch.float64)
+    for mean, width in zip(modes.means, wanted * modes.std, strict=True):
+        one = mih.GaussianMixture(mean[None], float(width))
+        p += one.log_prob(torch.cartesian_prod(x, x)).exp().reshape(p.shape) / 2
+    found = mih.Density2D(x, p, lost=0.0).widths(modes)
+    torch.testing.assert_close(found, wanted, rtol=5e-3, atol=0)
+
+
+def test_a_mode_that_is_not_generated_has_no_width():
+    modes = mih.GaussianMixture([[-1.0, 0.0], [1.0, 0.0]], std=0.05)
+    x = torch.arange(-2, 2, 0.02, dtype=torch.float64)
+    one = mih.GaussianMixture(modes.means[:1], 0.05)
+    p = one.log_prob(torch.cartesian_prod(x, x)).exp().reshape(len(x), -1) * (x < 0)[:, None]
+    found = mih.Density2D(x, p, lost=0.0).widths(modes)
+    assert found[0] == pytest.approx(1, rel=5e-3)
+    assert found[1].isnan()
+
+
 # Bad input
 
 

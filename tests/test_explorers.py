@@ -120,6 +120,18 @@ def test_plane_chains_are_those_of_the_sampler(chains):
         assert {mark["radius"] for mark in panel.marks} == {6 * GRID.std}
 
 
+def test_an_astronomical_prediction_costs_the_others_no_precision(chains):
+    """At the highest noise x0_hat is noise over next to no signal; the page has 16 bits for all."""
+    out, steps = chains
+    out.x0_hat[0] *= 1e20
+    found = mih.plane_chains_explorer(GRID, SCHEDULE, out, steps)
+    low, high = found.panels[1].x
+    for name, array in found.arrays.items():
+        if name.startswith("x0_hat"):
+            assert np.ptp(array) / 65_000 < 1e-3 * (high - low)
+            assert ((array[0] < low) | (array[0] > high)).all()  # still off the panel
+
+
 @pytest.mark.parametrize("k", [3.0, 6.0, 20.0])
 def test_plane_chains_sentences_count_the_chains(chains, k):
     out, steps = chains

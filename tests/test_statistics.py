@@ -1,9 +1,13 @@
 """Intervals and trends against scipy."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from conftest import refusal
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 import mih_utils as mih
@@ -80,3 +84,38 @@ def test_trend_refuses(change, named, value):
     good = {"settings": torch.arange(5.0), "rates": torch.rand(5, 2), "generator": shuffler()}
     with refusal(named, value):
         mih.trend(**{**good, **change})
+
+
+# The interval of a share
+
+
+@given(st.integers(1, 100_000), st.floats(0, 1))
+def test_the_interval_is_that_of_wilson(n, share):
+    count = round(share * n)
+    expected = stats.binomtest(count, n).proportion_ci(0.95, method="wilson")
+    assert mih.share_interval(count, n) == pytest.approx(
+        (expected.low, expected.high), rel=1e-5, abs=1e-9
+    )
+
+
+def test_an_interval_stays_between_none_and_all():
+    low, high = mih.share_interval(0, 20)
+    assert low == 0 < high < 0.2
+    assert mih.share_interval(20, 20) == pytest.approx((1 - high, 1))
+    low, high = mih.share_interval(2.5, 10)  # weights need not be whole
+    assert mih.share_interval(2, 10)[0] < low < 0.25 < high < mih.share_interval(3, 10)[1]
+
+
+@pytest.mark.parametrize(
+    ("call", "name", "value"),
+    [
+        (lambda: mih.share_interval(0, 0), "n", "0"),
+        (lambda: mih.share_interval(1, -1), "n", "-1"),
+        (lambda: mih.share_interval(-1, 10), "count", "-1"),
+        (lambda: mih.share_interval(11, 10), "count", "11"),
+        (lambda: mih.share_interval(math.nan, 10), "count", "nan"),
+    ],
+)
+def test_an_interval_refuses(call, name, value):
+    with refusal(name, value):
+        call()

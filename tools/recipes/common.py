@@ -84,19 +84,30 @@ def trained(mixture, points, steps, batch, seed):
     return net.eval(), arrays, seconds
 
 
-def save_net(name, mixture, points, steps, batch, seed):
-    """Train one network and keep it with its curves as an artifact."""
-    net, curves, seconds = trained(mixture, points, steps, batch, seed)
+def save(name, arrays, mixture, *, seed, seconds, net=None, **config):
+    """Write the artifact of the recipe of this name; mixture and schedule go into its record."""
     mih.save_artifact(
         name,
-        curves,
+        arrays,
         recipe=f"python tools/artifacts.py {name}",
         config={
             "mixture": {"means": mixture.means.tolist(), "std": mixture.std},
             "schedule": SCHEDULE,
-            "training": {"points": points, "steps": steps, "batch": batch},
+            **config,
         },
         seed=seed,
         seconds=seconds,
         net=net,
     )
+
+
+def save_net(name, mixture, points, steps, batch, seed):
+    """Train one network and keep it with its curves as an artifact."""
+    net, curves, seconds = trained(mixture, points, steps, batch, seed)
+    training = {"points": points, "steps": steps, "batch": batch}
+    save(name, curves, mixture, seed=seed, seconds=seconds, net=net, training=training)
+
+
+def net_name(data, seed):
+    """Name of the artifact with the network of a seed."""
+    return f"{data}-net" if seed == 0 else f"{data}-net-{seed}"

@@ -7,7 +7,7 @@ from tqdm import tqdm
 import mih_utils as mih
 
 from . import gaussian_1d, gaussian_2d
-from .common import PACKAGE, SCHEDULE, kept, trained
+from .common import PACKAGE, SCHEDULE, kept, save, trained
 
 K = 6.0
 WANTED = 0.97  # share of the hallucinations that thresholds aim at: a margin over 95%
@@ -138,24 +138,19 @@ def make_scans():
         if name in WITH_SAMPLES:
             arrays[f"{name}/x"] = found["x"].astype(np.float16)
             arrays[f"{name}/log10_hal"] = np.log10(found["hal"]).astype(np.float16)
-    mixture = DATA["grid25"]
-    mih.save_artifact(
+    save(
         "detector-scans",
         arrays,
-        recipe="python tools/artifacts.py detector-scans",
-        config={
-            "mixture": {"means": mixture.means.tolist(), "std": mixture.std},
-            "schedule": SCHEDULE,
-            "training": TRAINING,
-            "cases": CASES,
-            "k": K,
-            "wanted": WANTED,
-            "chains_start_at_step": NOISE_ONLY,
-            "window": WINDOW,
-            "rare_modes": RARE,
-        },
-        seed=[0, 1, 2],
+        DATA["grid25"],
+        seed=list(gaussian_2d.SEEDS),
         seconds=seconds,
+        training=TRAINING,
+        cases=CASES,
+        k=K,
+        wanted=WANTED,
+        chains_start_at_step=NOISE_ONLY,
+        window=WINDOW,
+        rare_modes=RARE,
     )
 
 

@@ -6,7 +6,7 @@ from tqdm import tqdm
 
 import mih_utils as mih
 
-from .common import PACKAGE, ROOT, SCHEDULE, kept, save_net, trained
+from .common import PACKAGE, ROOT, SCHEDULE, kept, net_name, save, save_net, trained
 
 HERO = ROOT / "book" / "_static" / "hero.png"
 DENSITY_CODE = [
@@ -131,18 +131,14 @@ def make_sweeps():
     arrays["x_t"] = staircase_grid(mih.Schedule.linear(**SCHEDULE)).float().numpy()
     lengths = [runs["steps", steps, SEEDS[0]] for steps in FACTORS["steps"]]
     arrays["steps_x0_hat"] = np.stack([run["x0_hat"] for run in lengths])
-    mih.save_artifact(
+    save(
         "line123-sweeps",
         arrays,
-        recipe="python tools/artifacts.py line123-sweeps",
-        config={
-            "mixture": {"means": [[1.0], [2.0], [3.0]], "std": BASE["std"]},
-            "schedule": SCHEDULE,
-            "training": {**BASE, "batch": 512},
-            "factors": FACTORS,
-        },
+        mixture,
         seed=list(SEEDS),
         seconds=sum(float(run["seconds"]) for run in runs.values()),
+        training={**BASE, "batch": 512},
+        factors=FACTORS,
     )
 
 
@@ -161,9 +157,13 @@ def make_net(name, means, points, steps, batch, seed=0):
 
 
 RECIPES = {
-    "line123-net": (make_net, "line123-net", [1, 2, 3], 20_000, 8000, 1024),
-    "line123-net-1": (make_net, "line123-net-1", [1, 2, 3], 20_000, 8000, 1024, 1),
-    "line123-net-2": (make_net, "line123-net-2", [1, 2, 3], 20_000, 8000, 1024, 2),
+    **{
+        net_name("line123", seed): (
+            *(make_net, net_name("line123", seed), [1, 2, 3]),
+            *(20_000, 8000, 1024, seed),
+        )
+        for seed in SEEDS
+    },
     "line1245-net": (make_net, "line1245-net", [1, 2, 4, 5], 50_000, 20_000, 1024),
     "line123-sweeps": (make_sweeps,),
     "hero": (make_hero,),

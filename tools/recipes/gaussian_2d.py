@@ -6,7 +6,7 @@ from tqdm import tqdm
 
 import mih_utils as mih
 
-from .common import PACKAGE, SCHEDULE, kept, save_net, trained
+from .common import PACKAGE, SCHEDULE, kept, net_name, save, save_net, trained
 
 SEEDS = (0, 1, 2)
 LONG = {"points": 100_000, "steps": 40_000, "batch": 2048}
@@ -16,6 +16,7 @@ DATA = {
 }
 DENSITY_CODE = [
     *(PACKAGE / f"{name}.py" for name in ("mixture", "schedule", "denoisers", "exact", "exact_2d")),
+    PACKAGE / "bridges.py",
     __file__,
 ]
 
@@ -29,11 +30,6 @@ FACTORS = {
     "steps": [2500, 5000, 10_000, 20_000],
 }
 SAMPLING_STEPS = [50, 100, 250, 1000]
-
-
-def net_name(data, seed):
-    """Name of the artifact with the network of a seed."""
-    return f"{data}-net" if seed == 0 else f"{data}-net-{seed}"
 
 
 def make_net(data, seed):
@@ -52,33 +48,15 @@ def generated(denoiser, chain, mixture):
     return mih.exact_density_2d(denoiser, chain, plane(mixture), progress=False)
 
 
-def widths(mixture, density):
-    """Width of each generated mode, in units of the true one: from the mass within 6 std."""
-    mode, distance = mixture.nearest(density.points)
-    near = distance <= 6
-    mass = density.mass[near]
-    square = (density.points[near] - mixture.means[mode[near]]).square().mean(dim=1)
-    modes = len(mixture.means)
-    total = torch.bincount(mode[near], weights=mass, minlength=modes)
-    second = torch.bincount(mode[near], weights=mass * square, minlength=modes)
-    return (second / total).sqrt() / mixture.std
-
-
 def middle_of_bridges(mixture, density):
     """Mass in the middle fifth of the segments between nearest modes, at most 3 std off them.
 
     That far from all modes there is no blur, only interpolation.
     """
-    points, mass = density.points, density.mass
-    a, b = (mixture.means[torch.combinations(torch.arange(len(mixture.means)))]).unbind(dim=1)
-    length = (b - a).norm(dim=1)
-    neighbours = length < 1.01 * length.min()
-    chosen = torch.zeros(len(points), dtype=torch.bool)
-    for start, stop in zip(a[neighbours], b[neighbours], strict=True):
-        along = (points - start) @ (stop - start) / (stop - start).square().sum()
-        away = (points - start - along[:, None] * (stop - start)).norm(dim=1)
-        chosen |= ((along - 0.5).abs() <= 0.1) & (away <= 3 * mixture.std)
-    return float(mass[chosen].sum())
+    found = mih.bridge_census(mixture, density.points)
+    on_neighbours = (found.pair >= 0) & (found.length[found.pair] < 1.01)
+    middle = (found.along - 0.5).abs() <= 0.1
+    return float(density.mass[on_neighbours & middle].sum())
 
 
 def measured_density(name, seed):
@@ -96,21 +74,17 @@ def make_densities(data):
     """What the networks of all seeds generate, and the exact score, on a grid of the plane."""
     runs = [kept(measured_density, {"name": data, "seed": s}, DENSITY_CODE) for s in (*SEEDS, None)]
     mixture = DATA[data]
-    mih.save_artifact(
+    save(
         f"{data}-densities",
         {  # the logarithm keeps masses of 1e-9 in 16 bits
             "log10_p": np.stack([np.log10(run["p"] + 1e-12) for run in runs]).astype(np.float16),
             "grid": plane(mixture).numpy(),
         },
-        recipe=f"python tools/artifacts.py {data}-densities",
-        config={
-            "mixture": {"means": mixture.means.tolist(), "std": mixture.std},
-            "schedule": SCHEDULE,
-            "training": LONG,
-            "order": [*(f"seed {seed}" for seed in SEEDS), "exact score"],
-        },
+        mixture,
         seed=list(SEEDS),
         seconds=sum(float(run["seconds"]) for run in runs),
+        training=LONG,
+        order=[*(f"seed {seed}" for seed in SEEDS), "exact score"],
     )
 
 
@@ -123,11 +97,10 @@ def sweep_mixture(std, imbalance):
 def measure(denoiser, chain, mixture):
     """What the sweeps keep of a generated density."""
     density = generated(denoiser, chain, mixture)
-    width = widths(mixture, density)
     return {
         "middle": np.array(middle_of_bridges(mixture, density)),
         "outside": np.array(density.mass_outside(mixture, 6)),
-        "width": np.array(float(width.mean())),
+        "width": np.array(float(density.widths(mixture).mean())),
     }
 
 
@@ -168,19 +141,14 @@ def make_sweeps():
             arrays[f"{factor}_{what}"] = np.array(rows, dtype=float)
             exact = [found[factor, v, None][what] for v in values]
             arrays[f"{factor}_exact_{what}"] = np.array(exact, dtype=float)
-    mixture = sweep_mixture(BASE["std"], 1)
-    mih.save_artifact(
+    save(
         "grid25-sweeps",
         arrays,
-        recipe="python tools/artifacts.py grid25-sweeps",
-        config={
-            "mixture": {"means": mixture.means.tolist(), "std": mixture.std},
-            "schedule": SCHEDULE,
-            "training": {**BASE, "batch": BATCH},
-            "factors": FACTORS,
-        },
+        sweep_mixture(BASE["std"], 1),
         seed=list(SEEDS),
         seconds=sum(float(run["seconds"]) for run in found.values()),
+        training={**BASE, "batch": BATCH},
+        factors=FACTORS,
     )
 
 
