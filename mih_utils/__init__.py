@@ -2,6 +2,7 @@
 
 __version__ = "0.1.0"
 
+from . import shapes
 from .artifacts import Artifact, ArtifactError, artifact, save_artifact
 from .bridges import Bridges, bridge_census
 from .denoisers import Denoiser, ExactDenoiser, ToyDenoiser, x0_hat
@@ -72,6 +73,7 @@ __all__ = [
     "sample_below",
     "save_artifact",
     "scientific",
+    "shapes",
     "share",
     "share_interval",
     "staircase_explorer",
