@@ -38,6 +38,7 @@ from .style import (
     use_style,
 )
 from .training import History, train
+from .unet import UNet
 
 __all__ = [
     "COLORS",
@@ -55,6 +56,7 @@ __all__ = [
     "Samples",
     "Schedule",
     "ToyDenoiser",
+    "UNet",
     "artifact",
     "bridge_census",
     "choose_threshold",

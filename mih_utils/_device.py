@@ -63,3 +63,10 @@ def compiled(net):
         stacklevel=2,
     )
     return net
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device has instructions of its own for bfloat16; without them it is slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()

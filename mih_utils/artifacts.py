@@ -21,6 +21,7 @@ from .denoisers import ToyDenoiser
 from .mixture import GaussianMixture
 from .schedule import Schedule
 from .training import train
+from .unet import UNet
 
 WEIGHTS = "net."  # arrays whose names begin so are the weights of the net
 
@@ -51,9 +52,12 @@ class Artifact:
         return Schedule.linear(**self._config("schedule"))
 
     @cached_property
-    def net(self) -> ToyDenoiser:
-        """The trained network, on the CPU."""
-        net = ToyDenoiser(**self._config("net"))
+    def net(self) -> ToyDenoiser | UNet:
+        """The trained network, on the CPU, in float32."""
+        if "unet" in self.record["config"]:
+            net = UNet(**self._config("unet"))
+        else:
+            net = ToyDenoiser(**self._config("net"))
         net.load_state_dict({name: torch.from_numpy(w) for name, w in self.weights.items()})
         return net.eval()
 
@@ -126,19 +130,22 @@ def save_artifact(
     config: dict,
     seed: int | list[int],
     seconds: float,
-    net: ToyDenoiser | None = None,
+    net: ToyDenoiser | UNet | None = None,
+    half: bool = False,
 ) -> Path:
     """Write an artifact and its record; returns the path of the record.
 
     arrays: to store, by name. recipe: the command that makes it. config: what the recipe used, as
-    plain values; its parts "mixture", "schedule" and "net" rebuild the objects of these names.
+    plain values; its parts "mixture", "schedule" and "net" (or "unet") rebuild the objects of these
+    names. half: store the weights of the net as float16, which takes half the room.
     """
     from . import __version__
 
     _require_name(name)
     if net is not None:
-        weights = {WEIGHTS + key: value.cpu().numpy() for key, value in net.state_dict().items()}
-        arrays, config = {**arrays, **weights}, {**config, "net": net.config}
+        weights = {key: w.cpu().half() if half else w.cpu() for key, w in net.state_dict().items()}
+        arrays = {**arrays, **{WEIGHTS + key: w.numpy() for key, w in weights.items()}}
+        config = {**config, "unet" if isinstance(net, UNet) else "net": net.config}
     for key, array in arrays.items():
         plain = np.asarray(array).dtype != object
         require(plain, f"arrays[{key!r}]", array, "of numbers: objects would have to be pickled")

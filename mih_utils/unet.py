@@ -1,0 +1,142 @@
+"""A small U-Net that predicts the noise in images."""
+
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ._checks import require, require_count
+from ._device import has_bfloat16
+from .denoisers import sinusoidal_table
+
+
+class UNet(nn.Module):
+    """A small U-Net (Ronneberger et al. 2015; Ho et al. 2020) for images from 16 to 64 pixels.
+
+    Each level has half the resolution of the one before and one residual block on the way down and
+    one on the way up, which also sees what the way down had there. Two more, with self-attention
+    between them, are at the bottom. Calling it predicts the noise: net(x_t, t), with x_t of shape
+    (n, colours, height, width) and t, whole numbers below `steps`, of shape (n,) or ().
+    """
+
+    def __init__(
+        self,
+        channels: int = 32,
+        multipliers: tuple[int, ...] = (1, 2, 2),
+        attention: bool = True,
+        colours: int = 1,
+        steps: int = 1000,
+        autocast: bool = True,
+        generator: torch.Generator | None = None,
+    ):
+        """channels: of the first level, a multiple of 8; multipliers: of them, level by level.
+
+        attention: self-attention at the lowest resolution. colours: of the images.
+        steps: length of the schedule it will see; generator: for the initial weights.
+        autocast: compute the blocks in bfloat16 where the hardware does that well, and the weights
+            are float32.
+        """
+        super().__init__()
+        for name, value in (("channels", channels), ("colours", colours), ("steps", steps)):
+            require_count(name, value)
+        require(channels % 8 == 0, "channels", channels, "a multiple of 8 (the groups of the norm)")
+        require(len(multipliers) > 0, "multipliers", multipliers, "one number for each level")
+        for multiplier in multipliers:
+            require_count("multipliers", multiplier)
+        self.config = {
+            "channels": channels,
+            "multipliers": list(multipliers),
+            "attention": attention,
+            "colours": colours,
+            "steps": steps,
+            "autocast": autocast,
+        }
+        self.known_steps = range(steps)
+        self.autocast = autocast
+        self.register_buffer("sinusoids", sinusoidal_table(steps, channels), persistent=False)
+        widths = [channels * multiplier for multiplier in multipliers]
+        time, bottom = 4 * channels, widths[-1]
+        # torch draws initial weights from its global generator: keep that as it was
+        with torch.random.fork_rng(devices=[], enabled=generator is not None):
+            if generator is not None:
+                torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+            self.embed_time = nn.Sequential(
+                nn.Linear(channels, time), nn.SiLU(), nn.Linear(time, time), nn.SiLU()
+            )
+            self.x_in = nn.Conv2d(colours, channels, 3, padding=1)
+            before = [channels, *widths]
+            self.down = nn.ModuleList(map(_Block, before, widths, [time] * len(widths)))
+            self.middle_in = _Block(bottom, bottom, time)
+            self.attention = _Attention(bottom) if attention else nn.Identity()
+            self.middle_out = _Block(bottom, bottom, time)
+            skips = [
+                width + below for width, below in zip(widths, [*widths[1:], bottom], strict=True)
+            ]
+            self.up = nn.ModuleList(map(_Block, skips, widths, [time] * len(widths)))
+            self.norm_out = nn.GroupNorm(8, widths[0])
+            self.x_out = nn.Conv2d(widths[0], colours, 3, padding=1)
+        # at first every block passes on what it gets, and no noise is predicted
+        blocks = [layer.last for layer in self.modules() if hasattr(layer, "last")]
+        for layer in (*blocks, self.x_out):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+        self._check(x_t)
+        low = self.autocast and x_t.dtype == torch.float32 and has_bfloat16(x_t.device)
+        # x_t goes in and the noise comes out in full precision
+        h = self.x_in(x_t.contiguous(memory_format=torch.channels_last))
+        with torch.autocast(x_t.device.type, torch.bfloat16) if low else nullcontext():
+            time = self.embed_time(F.embedding(t.reshape(-1), self.sinusoids))
+            skips = []
+            for level, block in enumerate(self.down):
+                h = block(F.avg_pool2d(h, 2) if level else h, time)
+                skips.append(h)
+            h = self.middle_out(self.attention(self.middle_in(h, time)), time)
+            for level, block in reversed(list(enumerate(self.up))):
+                h = block(torch.cat([h, skips[level]], dim=1), time)
+                h = F.interpolate(h, scale_factor=2.0) if level else h
+        return self.x_out(F.silu(self.norm_out(h.to(x_t.dtype))))
+
+    def _check(self, x_t: Tensor) -> None:
+        colours, factor = self.config["colours"], 2 ** (len(self.down) - 1)
+        ok = x_t.ndim == 4 and x_t.shape[1] == colours
+        ok = ok and x_t.shape[2] % factor == 0 and x_t.shape[3] % factor == 0
+        expected = f"of form (n, {colours}, height, width), both multiples of {factor}"
+        require(ok, "x_t.shape", tuple(x_t.shape), expected)
+
+
+class _Block(nn.Module):
+    """Two convolutions, the time embedding added between them, and a way around both."""
+
+    def __init__(self, channels_in: int, channels: int, time: int):
+        super().__init__()
+        self.norm_in = nn.GroupNorm(8, channels_in)
+        self.first = nn.Conv2d(channels_in, channels, 3, padding=1)
+        self.time = nn.Linear(time, channels)
+        self.norm_out = nn.GroupNorm(8, channels)
+        self.last = nn.Conv2d(channels, channels, 3, padding=1)
+        same = channels_in == channels
+        self.around = nn.Identity() if same else nn.Conv2d(channels_in, channels, 1)
+
+    def forward(self, h: Tensor, time: Tensor) -> Tensor:
+        inner = self.first(F.silu(self.norm_in(h))) + self.time(time)[:, :, None, None]
+        return self.around(h) + self.last(F.silu(self.norm_out(inner)))
+
+
+class _Attention(nn.Module):
+    """Self-attention between all pixels, with one head, and a way around it."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm = nn.GroupNorm(8, channels)
+        self.queries_keys_values = nn.Linear(channels, 3 * channels)
+        self.last = nn.Linear(channels, channels)
+
+    def forward(self, h: Tensor) -> Tensor:
+        pixels = self.norm(h).flatten(2).transpose(1, 2)  # (n, height * width, channels)
+        queries, keys, values = self.queries_keys_values(pixels).chunk(3, dim=-1)
+        seen = F.scaled_dot_product_attention(queries, keys, values)
+        return h + self.last(seen).transpose(1, 2).reshape(h.shape)
