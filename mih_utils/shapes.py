@@ -240,7 +240,7 @@ class _Bank:
         which, *place = torch.unravel_index(best, fit.shape[1:])
         picture, place = pictures[which], torch.stack(place, dim=1) - 1
         at = self.windows(todo, place)
-        lack = (picture - rest[at]).clamp(min=0).sum(dim=(1, 2))
+        lack = ((picture - rest[at]).clamp(min=0) * (picture > 0)).sum(dim=(1, 2))
         which = self.fine[which]
         confidence = 1 - lack / self.area[which]
         good = confidence >= least
