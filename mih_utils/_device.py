@@ -11,7 +11,7 @@ import torch
 
 CPU_ROWS = 1024  # the activations of so many rows of a toy network stay in a CPU's cache
 GPU_ROWS = 131_072  # and so many fill a GPU
-NUMBERS_PER_ROW = 64  # a row of more numbers (an image) counts as several rows
+NUMBERS_PER_ROW = 16  # a row of more numbers (an image) counts as several rows
 
 
 def home(denoiser, *hints) -> tuple[torch.device, torch.dtype]:
