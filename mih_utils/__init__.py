@@ -13,6 +13,7 @@ from .detection import (
     hal,
     sample_below,
 )
+from .distributions import EmpiricalDistribution, ShapesDistribution
 from .exact import Density, exact_density
 from .exact_2d import Density2D, exact_density_2d
 from .explore import Explorer
@@ -49,12 +50,14 @@ __all__ = [
     "Density",
     "Density2D",
     "DetectionReport",
+    "EmpiricalDistribution",
     "ExactDenoiser",
     "Explorer",
     "GaussianMixture",
     "History",
     "Samples",
     "Schedule",
+    "ShapesDistribution",
     "ToyDenoiser",
     "UNet",
     "artifact",

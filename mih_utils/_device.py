@@ -11,7 +11,7 @@ import torch
 
 CPU_ROWS = 1024  # the activations of so many rows of a toy network stay in a CPU's cache
 GPU_ROWS = 131_072  # and so many fill a GPU
-NUMBERS_PER_ROW = 16  # a row of more numbers (an image) counts as several rows
+NUMBERS_PER_ROW = 128  # a row of more numbers (an image) counts as several rows
 
 
 def home(denoiser, *hints) -> tuple[torch.device, torch.dtype]:
@@ -32,13 +32,16 @@ def moved(thing, device: torch.device | str):
     Its tables are float64; Apple's GPU has none, so there they become float32.
     """
     double = torch.float32 if torch.device(device).type == "mps" else torch.float64
-    copied = copy.copy(thing)
-    for name, value in vars(thing).items():
+
+    def move(value):
         if isinstance(value, torch.Tensor):
-            dtype = double if value.dtype == torch.float64 else value.dtype
-            setattr(copied, name, value.to(device, dtype))
-        elif hasattr(value, "to"):
-            setattr(copied, name, value.to(device))
+            return value.to(device, double if value.dtype == torch.float64 else value.dtype)
+        if isinstance(value, list):
+            return [move(one) for one in value]
+        return value.to(device) if hasattr(value, "to") else value
+
+    copied = copy.copy(thing)
+    vars(copied).update({name: move(value) for name, value in vars(thing).items()})
     return copied
 
 

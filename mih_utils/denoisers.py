@@ -111,7 +111,8 @@ class ExactDenoiser:
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
         alpha_bar = F.embedding(t.reshape(-1), self._alpha_bar)
-        return -(1 - alpha_bar).sqrt().to(x_t.dtype) * self.mixture.score(x_t, alpha_bar)
+        sigma = (1 - alpha_bar).sqrt().to(x_t.dtype).reshape(-1, *[1] * (x_t.ndim - 1))
+        return -sigma * self.mixture.score(x_t, alpha_bar)
 
     def to(self, device: torch.device | str) -> "ExactDenoiser":
         """The same denoiser on another device."""
