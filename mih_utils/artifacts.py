@@ -55,7 +55,7 @@ class Artifact:
     def net(self) -> ToyDenoiser | UNet:
         """The trained network, on the CPU, in float32."""
         if "unet" in self.record["config"]:
-            net = UNet(**self._config("unet"))
+            net = UNet(**self._config("unet"), schedule=self.schedule)
         else:
             net = ToyDenoiser(**self._config("net"))
         net.load_state_dict({name: torch.from_numpy(w) for name, w in self.weights.items()})

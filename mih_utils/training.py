@@ -27,6 +27,8 @@ class History:
     """Steps after which the excess loss was measured."""
     excess: Tensor | None = None
     """Mean squared distance to the exact denoiser's noise there: (len(excess_steps),)."""
+    seconds: float = 0.0
+    """How long it took, with what came before a checkpoint."""
 
 
 def train(
@@ -114,17 +116,22 @@ def train(
             weight.copy_(mean)
     net.eval()
     excess = torch.stack(excess[: len(measured_at)]).cpu() if measured_at else None
-    return History(losses[:done].cpu(), interrupted, measured_at, excess)
+    return History(losses[:done].cpu(), interrupted, measured_at, excess, keeper.spent())
 
 
 class _Keeper:
     """Keeps the state of a training in a file, every few minutes and at its end."""
 
-    seconds = 180
+    every = 180  # seconds
 
     def __init__(self, path: str | Path | None, generator: torch.Generator | None, **parts):
         self.path, self.generator, self.parts = path and Path(path), generator, parts
-        self.kept = time.monotonic()
+        self.start = self.kept = time.monotonic()
+        self.before = 0.0
+
+    def spent(self) -> float:
+        """Seconds of training, this time and before."""
+        return self.before + time.monotonic() - self.start
 
     def restore(self, losses: Tensor, average: list, measured_at: list, excess: list) -> int:
         """The number of steps that are done; everything is set to what it was then."""
@@ -143,14 +150,15 @@ class _Keeper:
             tensor.copy_(stored)
         measured_at += state["measured_at"]
         excess += [value.to(losses.device) for value in state["excess"]]
+        self.before = state["seconds"]
         return state["done"]
 
     def keep(self, done: int, losses, average, measured_at, excess, last: bool) -> None:
-        if self.path is None or not (last or time.monotonic() - self.kept > self.seconds):
+        if self.path is None or not (last or time.monotonic() - self.kept > self.every):
             return
         state = {name: part.state_dict() for name, part in self.parts.items()}
         state |= {"done": done, "losses": losses, "average": average}
-        state |= {"measured_at": measured_at, "excess": excess}
+        state |= {"measured_at": measured_at, "excess": excess, "seconds": self.spent()}
         if self.generator is not None:
             state["generator"] = self.generator.get_state()
         self.path.parent.mkdir(parents=True, exist_ok=True)

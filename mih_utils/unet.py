@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from ._checks import require, require_count
 from ._device import has_bfloat16
 from .denoisers import sinusoidal_table
+from .schedule import Schedule
 
 
 class UNet(nn.Module):
@@ -17,7 +18,11 @@ class UNet(nn.Module):
     Each level has half the resolution of the one before and one residual block on the way down and
     one on the way up, which also sees what the way down had there. Two more, with self-attention
     between them, are at the bottom. Calling it predicts the noise: net(x_t, t), with x_t of shape
-    (n, colours, height, width) and t, whole numbers below `steps`, of shape (n,) or ().
+    (n, colours, height, width) and t, steps of the schedule, of shape (n,) or ().
+
+    What the layers compute is the velocity v = sqrt(alpha_bar) noise - sqrt(1 - alpha_bar) x0
+    (Salimans and Ho 2022), from which the noise follows. For if they computed the noise itself, a
+    small error at high noise would be a large one in x0_hat: images come out too bright or dark.
     """
 
     def __init__(
@@ -27,7 +32,7 @@ class UNet(nn.Module):
         attention: bool = True,
         colours: int = 1,
         patch: int = 1,
-        steps: int = 1000,
+        schedule: Schedule | None = None,
         autocast: bool = True,
         generator: torch.Generator | None = None,
     ):
@@ -36,17 +41,13 @@ class UNet(nn.Module):
         attention: self-attention at the lowest resolution. colours: of the images.
         patch: the side of the patches of pixels that the first level sees as one (pixel unshuffle,
             Shi et al. 2016): 2 makes an image of 64 pixels as cheap as one of 32.
-        steps: length of the schedule it will see; generator: for the initial weights.
+        schedule: that it will see; Schedule.linear(1000) without one. generator: for the initial
+            weights.
         autocast: compute the blocks in bfloat16 where the hardware does that well, and the weights
             are float32.
         """
         super().__init__()
-        for name, value in (
-            ("channels", channels),
-            ("colours", colours),
-            ("patch", patch),
-            ("steps", steps),
-        ):
+        for name, value in (("channels", channels), ("colours", colours), ("patch", patch)):
             require_count(name, value)
         require(channels % 8 == 0, "channels", channels, "a multiple of 8 (the groups of the norm)")
         require(len(multipliers) > 0, "multipliers", multipliers, "one number for each level")
@@ -58,12 +59,17 @@ class UNet(nn.Module):
             "attention": attention,
             "colours": colours,
             "patch": patch,
-            "steps": steps,
             "autocast": autocast,
         }
+        schedule = Schedule.linear(1000) if schedule is None else schedule
+        steps = len(schedule)
+        whole = schedule.timesteps.tolist() == list(range(steps))
+        require(whole, "schedule", "a respaced one", "the whole one: the net can sample with fewer")
         self.known_steps = range(steps)
         self.autocast = autocast
         self.register_buffer("sinusoids", sinusoidal_table(steps, channels), persistent=False)
+        mix = torch.stack([schedule.alpha_bar, 1 - schedule.alpha_bar], dim=1).sqrt().float()
+        self.register_buffer("signal_and_sigma", mix, persistent=False)
         widths = [channels * multiplier for multiplier in multipliers]
         time, bottom = 4 * channels, widths[-1]
         # torch draws initial weights from its global generator: keep that as it was
@@ -85,7 +91,7 @@ class UNet(nn.Module):
             self.up = nn.ModuleList(map(_Block, skips, widths, [time] * len(widths)))
             self.norm_out = nn.GroupNorm(8, widths[0])
             self.x_out = nn.Conv2d(widths[0], colours * patch**2, 3, padding=1)
-        # at first every block passes on what it gets, and no noise is predicted
+        # at first every block passes on what it gets, and the velocity is zero
         blocks = [layer.last for layer in self.modules() if hasattr(layer, "last")]
         for layer in (*blocks, self.x_out):
             nn.init.zeros_(layer.weight)
@@ -95,7 +101,7 @@ class UNet(nn.Module):
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         self._check(x_t)
         low = self.autocast and x_t.dtype == torch.float32 and has_bfloat16(x_t.device)
-        # x_t goes in and the noise comes out in full precision
+        # x_t goes in and the velocity comes out in full precision
         h = F.pixel_unshuffle(x_t, self.config["patch"])
         h = self.x_in(h.contiguous(memory_format=torch.channels_last))
         with torch.autocast(x_t.device.type, torch.bfloat16) if low else nullcontext():
@@ -109,7 +115,10 @@ class UNet(nn.Module):
                 h = block(torch.cat([h, skips[level]], dim=1), time)
                 h = F.interpolate(h, scale_factor=2.0) if level else h
         h = self.x_out(F.silu(self.norm_out(h.to(x_t.dtype))))
-        return F.pixel_shuffle(h, self.config["patch"])
+        velocity = F.pixel_shuffle(h, self.config["patch"])
+        mix = F.embedding(t.reshape(-1), self.signal_and_sigma).to(x_t.dtype)
+        signal, sigma = mix[:, :, None, None, None].unbind(dim=1)
+        return sigma * x_t + signal * velocity
 
     def _check(self, x_t: Tensor) -> None:
         colours = self.config["colours"]

@@ -1,5 +1,7 @@
 """The U-Net is the layers it is described as, and trains, averages and samples as any net does."""
 
+from itertools import product
+
 import pytest
 import torch
 from conftest import refusal
@@ -17,7 +19,7 @@ def seeded(seed=0):
 
 def unet(dtype=torch.float64, **settings):
     """A tiny net whose zero-initialised layers have weights, so that all of it is seen."""
-    settings = {"channels": 8, "steps": 20, "generator": seeded()} | settings
+    settings = {"channels": 8, "schedule": SCHEDULE, "generator": seeded()} | settings
     net = mih.UNet(**settings).to(dtype)
     g = seeded(1)
     for weight in net.parameters():
@@ -64,7 +66,9 @@ def plain_forward(net, x_t, t):
     time = torch.cat([angle.sin(), angle.cos()], dim=1)
     time = silu(linear(silu(linear(time, "embed_time.0")), "embed_time.2"))
 
-    h, kept = conv(x_t, "x_in"), []
+    p = config["patch"]  # each patch's pixels become channels, row by row
+    patches = torch.cat([x_t[:, [c], i::p, j::p] for c, i, j in corners(config)], dim=1)
+    h, kept = conv(patches, "x_in"), []
     for level in range(len(config["multipliers"])):
         if level:
             h = (h[..., ::2, :] + h[..., 1::2, :]) / 2
@@ -83,10 +87,27 @@ def plain_forward(net, x_t, t):
         h = block(torch.cat([h, kept[level]], dim=1), f"up.{level}")
         if level:
             h = h.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
-    return conv(silu(norm(h, "norm_out")), "x_out")
+    h = conv(silu(norm(h, "norm_out")), "x_out")
+    velocity = torch.empty_like(x_t)
+    for k, (c, i, j) in enumerate(corners(config)):
+        velocity[:, c, i::p, j::p] = h[:, k]
+    alpha_bar = SCHEDULE.alpha_bar[t].expand(len(x_t)).reshape(-1, 1, 1, 1)
+    # noise and x0 of x_t = signal x0 + sigma noise with v = signal noise - sigma x0
+    return (1 - alpha_bar).sqrt() * x_t + alpha_bar.sqrt() * velocity
 
 
-SETTINGS = [{}, {"attention": False}, {"multipliers": (2,)}, {"colours": 3, "multipliers": (1, 3)}]
+def corners(config):
+    """Colour, row and column in the patch of each of its numbers."""
+    return product(range(config["colours"]), *[range(config["patch"])] * 2)
+
+
+SETTINGS = [
+    {},
+    {"patch": 2, "colours": 2},
+    {"attention": False},
+    {"multipliers": (2,)},
+    {"colours": 3, "multipliers": (1, 3)},
+]
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
@@ -140,7 +161,7 @@ def test_rows_do_not_mix():
 @pytest.mark.parametrize("size", [16, 32, 64, (16, 24)])
 def test_any_size_that_can_be_halved_goes_in(size):
     height, width = size if isinstance(size, tuple) else (size, size)
-    net = mih.UNet(channels=8, steps=20)
+    net = mih.UNet(channels=8, schedule=SCHEDULE)
     with torch.no_grad():
         out = net(torch.zeros(2, 1, height, width), torch.tensor(3))
     assert out.shape == (2, 1, height, width)
@@ -148,10 +169,12 @@ def test_any_size_that_can_be_halved_goes_in(size):
 
 
 def test_it_has_the_promised_number_of_parameters_and_begins_with_nothing():
-    net = mih.UNet(steps=20, generator=seeded())
+    net = mih.UNet(schedule=SCHEDULE, generator=seeded())
     assert 0.6e6 < sum(weight.numel() for weight in net.parameters()) < 0.8e6
-    with torch.no_grad():
-        assert net(images(2, dtype=torch.float32), torch.tensor(3)).abs().max() == 0
+    x_t = images(2, dtype=torch.float32)
+    with torch.no_grad():  # no velocity: only x_t, scaled
+        found = net(x_t, torch.tensor(3))
+    torch.testing.assert_close(found, x_t * (1 - SCHEDULE.alpha_bar[3]).sqrt().float())
 
 
 def test_the_generator_decides_and_the_global_one_is_left_alone():
@@ -170,7 +193,7 @@ def test_the_generator_decides_and_the_global_one_is_left_alone():
 
 def test_its_config_builds_it_again():
     net = unet(torch.float32, attention=False, multipliers=(1, 2))
-    again = mih.UNet(**net.config)
+    again = mih.UNet(**net.config, schedule=SCHEDULE)
     again.load_state_dict(net.state_dict())
     assert torch.equal(
         again(images(1).float(), torch.tensor(2)), net(images(1).float(), torch.tensor(2))
@@ -200,10 +223,11 @@ def train(net, steps, **settings):
 
 
 def test_a_few_steps_lower_the_loss_and_it_samples():
-    net = mih.UNet(channels=8, steps=20, generator=seeded())
+    net = mih.UNet(channels=8, schedule=SCHEDULE, generator=seeded())
     history = train(net, 60, lr=5e-3)
-    assert float(history.loss[0]) == pytest.approx(1, abs=0.1)
-    assert float(history.loss[-10:].mean()) < 0.3
+    # without velocity, and with pixels of ±1, the squared error is alpha_bar on average
+    assert float(history.loss[0]) == pytest.approx(float(SCHEDULE.alpha_bar.mean()), abs=0.15)
+    assert float(history.loss[-10:].mean()) < 0.4 * float(SCHEDULE.alpha_bar.mean())
     assert next(net.parameters()).dtype == torch.float32
     out = mih.sample(
         net, SCHEDULE, 3, (1, 16, 16), window=(0, 5), generator=seeded(), progress=False
@@ -215,7 +239,7 @@ def test_a_few_steps_lower_the_loss_and_it_samples():
 @pytest.mark.parametrize("stop_at", [None, 5])
 def test_the_average_of_the_weights_is_that_of_a_loop_by_hand(monkeypatch, stop_at):
     seen, step = [], torch.optim.Adam.step
-    net = mih.UNet(channels=8, multipliers=(1,), steps=20, generator=seeded())
+    net = mih.UNet(channels=8, multipliers=(1,), schedule=SCHEDULE, generator=seeded())
     start = [w.detach().clone() for w in net.parameters()]
 
     def watched(self, *args, **kwargs):
@@ -237,7 +261,7 @@ def test_the_average_of_the_weights_is_that_of_a_loop_by_hand(monkeypatch, stop_
 
 
 def test_training_goes_on_from_its_checkpoint(monkeypatch, tmp_path):
-    monkeypatch.setattr(training._Keeper, "seconds", 0)  # after each step
+    monkeypatch.setattr(training._Keeper, "every", 0)  # after each step
     path = tmp_path / "sub" / "training.pt"
     settings = {"ema": 0.9}
     whole = toy()
@@ -266,7 +290,9 @@ def test_training_goes_on_from_its_checkpoint(monkeypatch, tmp_path):
     # and a finished one is not trained again
     monkeypatch.setattr(mih.UNet, "forward", None)
     again = toy(seed=10)
-    assert torch.equal(train(again, 8, checkpoint=path, **settings).loss, expected.loss)
+    finished = train(again, 8, checkpoint=path, **settings)
+    assert torch.equal(finished.loss, expected.loss)
+    assert finished.seconds >= found.seconds > 0
     assert torch.equal(again.x_out.weight, whole.x_out.weight)
     assert [p.name for p in path.parent.iterdir()] == ["training.pt"]
     with refusal("checkpoint", "training.pt"):
@@ -274,18 +300,19 @@ def test_training_goes_on_from_its_checkpoint(monkeypatch, tmp_path):
 
 
 def toy(seed=0):
-    return mih.UNet(channels=8, multipliers=(1, 1), steps=20, generator=seeded(seed))
+    return mih.UNet(channels=8, multipliers=(1, 1), schedule=SCHEDULE, generator=seeded(seed))
 
 
 @pytest.mark.parametrize("half", [False, True])
 def test_an_artifact_builds_it_again(tmp_path, monkeypatch, half):
     monkeypatch.setenv("MIH_ARTIFACTS", str(tmp_path))
-    net = unet(torch.float32)
+    net, chain = unet(torch.float32), {"steps": 20, "beta_start": 0.02, "beta_end": 0.6}
+    config = {"schedule": chain}
     mih.save_artifact(
-        "some-unet", {}, recipe="make it", config={}, seed=0, seconds=1, net=net, half=half
+        "some-unet", {}, recipe="make it", config=config, seed=0, seconds=1, net=net, half=half
     )
     a = mih.artifact("some-unet")
-    assert a.record["config"] == {"unet": net.config}
+    assert a.record["config"] == config | {"unet": net.config}
     assert {w.dtype.name for w in a.weights.values()} == {"float16" if half else "float32"}
     for name, weight in a.net.state_dict().items():
         expected = net.state_dict()[name]
@@ -305,7 +332,7 @@ def test_the_whole_one_fits_into_two_megabytes(tmp_path, monkeypatch):
 
 
 def test_it_stays_on_a_device_that_is_not_the_cpu():
-    net = mih.UNet(channels=8, steps=20).to("meta")
+    net = mih.UNet(channels=8, schedule=SCHEDULE).to("meta")
     out = mih.sample(net, SCHEDULE, 5, (1, 16, 16), window=(0, 3), progress=False)
     assert out.x.device.type == "meta"
     assert out.x.shape == (5, 1, 16, 16)
@@ -313,7 +340,7 @@ def test_it_stays_on_a_device_that_is_not_the_cpu():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_it_trains_on_a_gpu():
-    net = mih.UNet(channels=8, steps=20, generator=seeded()).to("cuda")
+    net = mih.UNet(channels=8, schedule=SCHEDULE, generator=seeded()).to("cuda")
     history = train(net, 60, lr=5e-3, ema=0.9, generator=torch.Generator("cuda").manual_seed(0))
     assert float(history.loss[-10:].mean()) < 0.3
 
@@ -329,7 +356,8 @@ def test_it_trains_on_a_gpu():
         ({"multipliers": ()}, "multipliers", "()"),
         ({"multipliers": (1, 0)}, "multipliers", "0"),
         ({"colours": 0}, "colours", "0"),
-        ({"steps": 1.5}, "steps", "1.5"),
+        ({"patch": 0}, "patch", "0"),
+        ({"schedule": SCHEDULE.respaced(5)}, "schedule", "respaced"),
     ],
 )
 def test_bad_settings_are_refused(settings, name, value):
