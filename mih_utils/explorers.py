@@ -166,13 +166,10 @@ def staircase_explorer(
     ]
     means = mixture.means[:, 0].tolist()
     low, high = min(means) - 1, max(means) + 1
-    outside = (position < low) | (position > high)
-    cut = {"exact": exact, "density": density, "position": position}
-    cut = {name: np.where(outside & (name != "position"), np.nan, a) for name, a in cut.items()}
     band = 3 * mixture.std
     modes = [{"axis": "y", "low": m - band, "high": m + band} for m in means]
     top = min(1.0, 1.1 * float(worst.max()))
-    cut["density"] *= 0.9 * top / np.nanmax(cut["density"], axis=1, keepdims=True)
+    density *= 0.9 * top / density.max(axis=1, keepdims=True)
     return Explorer(
         [
             Slider("noise level", [f"t = {t}" for t in levels], start=len(levels) // 8),
@@ -207,8 +204,7 @@ def staircase_explorer(
                 "where the density of x_t is lowest.",
             ),
         ],
-        cut
-        | {"learned": np.where(outside, np.nan, learned), "gap": np.where(outside, np.nan, gap)},
+        {"position": position, "exact": exact, "learned": learned, "density": density, "gap": gap},
         readout,
         "Explorer: the exact denoiser's staircase and the network's smooth version of it, "
         "at a noise level and a training that sliders choose.",
