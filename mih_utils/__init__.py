@@ -20,6 +20,7 @@ from .explorers import (
     plane_chains_explorer,
     reverse_chains_explorer,
     staircase_explorer,
+    strip_explorer,
     threshold_explorer,
 )
 from .mixture import GaussianMixture
@@ -79,6 +80,7 @@ __all__ = [
     "share",
     "share_interval",
     "staircase_explorer",
+    "strip_explorer",
     "threshold_explorer",
     "train",
     "trend",
