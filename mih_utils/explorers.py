@@ -526,10 +526,11 @@ def strip_explorer(out: Samples, steps: Iterable[int], verdicts: list[str]) -> E
     def sentence(i: int, j: int) -> str:
         has = [f"{c:.1f} {name}s" for c, name in zip(count[i, j].tolist(), names, strict=True)]
         since = ["the very end" if math.isnan(t) else f"t = {t:g}" for t in when[i].tolist()]
-        return (
+        told = (
             f"Image {i + 1}: {verdicts[i]}. At t = {steps[j]}, x̂0 has as much white as "
             f"{_list(has)}. The columns are decided at {_list(since)}."
         )
+        return told.replace("t = ", "t\u00a0=\u00a0")  # no line breaks there
 
     edge, high = 0.02 * (steps[0] - steps[-1]), max(2.3, float(end.max()) + 0.3)
     arrays = {"x0_hat": greys(x0_hat), "x": greys(x), "t": np.array(steps)}

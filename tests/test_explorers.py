@@ -357,7 +357,7 @@ def test_strip_finds_the_moment_of_decision(counts, end, decided):
         assert when == decided
         assert there == pytest.approx(counts[4 - decided // 10])
     for sentence in found.readout:
-        assert sentence.endswith(f" decided at t = 40, {middle} and t = 40.")
+        assert sentence.replace("\u00a0", " ").endswith(f" decided at t = 40, {middle} and t = 40.")
     # starts where the last column is about to be decided
     assert found.sliders[1].start == max({40: 0, 20: 1, 10: 2, 0: 3, None: 4}[decided], 0)
 
@@ -380,7 +380,7 @@ def test_strip_sentences_say_what_is_seen():
     assert step.play
     for position, sentence in enumerate(found.readout):  # the last slider runs fastest
         i, j = divmod(position, 5)
-        assert sentence.startswith(f"Image {i + 1}: verdict {i}. At t = {40 - 10 * j}, ")
+        assert sentence.startswith(f"Image {i + 1}: verdict {i}. At t\u00a0=\u00a0{40 - 10 * j}, ")
         for name in ("triangle", "square", "pentagon"):
             assert f" {found.arrays[name][i, j]:.1f} {name}s" in sentence
 
