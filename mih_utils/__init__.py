@@ -21,6 +21,7 @@ from .explorers import (
     plane_chains_explorer,
     reverse_chains_explorer,
     staircase_explorer,
+    strip_explorer,
     threshold_explorer,
 )
 from .mixture import GaussianMixture
@@ -82,6 +83,7 @@ __all__ = [
     "share",
     "share_interval",
     "staircase_explorer",
+    "strip_explorer",
     "threshold_explorer",
     "train",
     "trend",

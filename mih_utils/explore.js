@@ -5,22 +5,30 @@
 
   const GAP = { left: 50, right: 12, top: 26, bottom: 40 }, FRAMES_A_SECOND = 12;
 
-  // int16 numbers with a scale; -32768 is a gap in the line
+  // int16 numbers with a scale, -32768 is a gap in the line; or a sheet of pictures
   function decode(packed) {
+    if (packed.png) {
+      const sheet = new Image();
+      sheet.src = "data:image/png;base64," + packed.png;
+      return { shape: packed.shape, sheet };
+    }
     const bytes = Uint8Array.from(atob(packed.data), (c) => c.charCodeAt(0));
     const quantised = new Int16Array(bytes.buffer);
     const values = Float32Array.from(quantised, (q) => (q === -32768 ? NaN : packed.offset + packed.scale * q));
     return { shape: packed.shape, values };
   }
 
-  // The last axis of an array at the sliders' positions; `by` says which slider each other axis follows.
-  function pick(array, by, at, shift) {
-    const length = array.shape[array.shape.length - 1];
-    let row = 0;
-    by.forEach((slider, axis) => {
+  // Which row of an array the sliders' positions mean; `by` says which slider each axis follows.
+  function rowAt(array, by, at, shift) {
+    return by.reduce((row, slider, axis) => {
       const moved = at[slider] + (axis === 0 ? shift : 0);
-      row = row * array.shape[axis] + Math.min(Math.max(moved, 0), array.shape[axis] - 1);
-    });
+      return row * array.shape[axis] + Math.min(Math.max(moved, 0), array.shape[axis] - 1);
+    }, 0);
+  }
+
+  // The last axis of an array at the sliders' positions.
+  function pick(array, by, at, shift) {
+    const length = array.shape[array.shape.length - 1], row = rowAt(array, by, at, shift);
     return array.values.subarray(row * length, (row + 1) * length);
   }
 
@@ -125,6 +133,17 @@
     g.restore();
   }
 
+  // A picture out of its sheet; the page shows each of its pixels as a whole number of the screen's.
+  function drawPicture(canvas, picture, arrays, at) {
+    const array = arrays[picture.name], [h, w] = array.shape.slice(-2), frame = canvas.parentElement;
+    const ratio = window.devicePixelRatio || 1, scale = Math.max(1, Math.floor((frame.clientWidth * ratio) / w));
+    frame.style.setProperty("--mih-side", (w * scale) / ratio + "px");
+    canvas.width = w;
+    canvas.height = h;
+    const left = w * rowAt(array, picture.by, at, 0), row = array.sheet.naturalWidth;
+    if (row) canvas.getContext("2d").drawImage(array.sheet, left % row, h * Math.floor(left / row), w, h, 0, 0, w, h);
+  }
+
   // Dots, or rings: tiny ones as squares, the others as one path, so that thousands take no time.
   function dots(g, line, x, y, X, Y) {
     const r = line.width, tiny = r < 2 && !line.hollow;
@@ -144,7 +163,7 @@
 
   function legend(spec) {
     const seen = new Map();
-    for (const panel of spec.panels) for (const line of panel.lines) if (line.label) seen.set(line.label, line);
+    for (const panel of spec.panels) for (const line of panel.lines || []) if (line.label) seen.set(line.label, line);
     for (const entry of spec.legend || []) seen.set(entry.label, entry);
     const list = document.createElement("ul");
     list.className = "mih-legend";
@@ -157,6 +176,16 @@
       list.append(item);
     }
     return list;
+  }
+
+  // A picture's title above it, its columns' colours below.
+  function framed(canvas, picture) {
+    const frame = document.createElement("div"), title = document.createElement("strong"), columns = document.createElement("div");
+    frame.className = "mih-picture";
+    title.textContent = picture.title;
+    for (const role of picture.columns) columns.appendChild(document.createElement("span")).dataset.role = role;
+    frame.append(title, canvas, columns);
+    return frame;
   }
 
   function start(root) {
@@ -188,7 +217,7 @@
       canvas.setAttribute("role", "img");
       canvas.setAttribute("aria-label", panel.alt);
       canvas.className = (panel.square ? "mih-square " : "") + (panel.wide ? "mih-wide" : "");
-      stage.append(canvas);
+      stage.append(panel.name ? framed(canvas, panel) : canvas);
       if (panel.drag) drag(canvas, panel);
       return canvas;
     });
@@ -264,13 +293,14 @@
         value.textContent = spec.sliders[i].ticks[at[i]];
         input.setAttribute("aria-valuetext", value.textContent);
       });
-      spec.panels.forEach((panel, i) => drawPanel(canvases[i], panel, arrays, at));
+      spec.panels.forEach((panel, i) => (panel.name ? drawPicture : drawPanel)(canvases[i], panel, arrays, at));
       const index = at.reduce((sum, position, i) => sum * spec.sliders[i].ticks.length + position, 0);
       if (readout.textContent !== spec.readout[index]) readout.textContent = spec.readout[index];
     }
     new ResizeObserver(draw).observe(stage);
     const themes = new MutationObserver(draw);
     for (const element of [document.documentElement, document.body]) themes.observe(element, { attributes: true });
+    for (const { sheet } of Object.values(arrays)) if (sheet) sheet.onload = draw;
     draw();
     root.querySelector(".mih-fallback").remove();
   }

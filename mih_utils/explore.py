@@ -9,11 +9,13 @@ import base64
 import html
 import io
 import json
-from dataclasses import dataclass, field
+import math
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from PIL import Image
 
 from ._checks import require
 from .style import COLORS
@@ -84,19 +86,35 @@ class Panel:
     square: bool = False
     """Whether both axes have one scale; their ranges must then be equally long."""
     wide: bool = False
-    """Whether the panel takes a row of its own, above the others."""
+    """Whether the panel takes a row of its own."""
+
+
+@dataclass
+class Picture:
+    """A grey picture that follows the sliders in `by`, its pixels drawn as squares.
+
+    name: of an array of bytes, (positions of each of these sliders, height, width). The picture's
+    columns, equally wide, are underlined in the colours of `columns`.
+    """
+
+    title: str
+    name: str
+    by: list[int]
+    alt: str
+    columns: list[str]
+    wide = False  # never: pictures share a row
 
 
 @dataclass
 class Explorer:
-    """Sliders, panels, and a sentence for each combination of slider positions.
+    """Sliders, panels or pictures, and a sentence for each combination of slider positions.
 
     `readout` lists the sentences in the order of the positions, the last slider running fastest.
     Show it as the value of a cell.
     """
 
     sliders: list[Slider]
-    panels: list[Panel]
+    panels: list[Panel | Picture]
     arrays: dict[str, np.ndarray]
     readout: list[str]
     alt: str
@@ -110,17 +128,20 @@ class Explorer:
             positions = len(slider.ticks)
             require(0 <= slider.start < positions, "start", slider.start, f"0 … {positions - 1}")
         for panel in self.panels:
-            ok = not panel.square or np.isclose(np.ptp(panel.x), np.ptp(panel.y))
-            require(ok, "a square panel's x and y", (panel.x, panel.y), "ranges of one length")
+            if isinstance(panel, Picture):
+                array, axes = self.arrays[panel.name], len(panel.by) + 2
+                ok = array.dtype == np.uint8 and array.ndim == axes > 2
+                found = f"{array.ndim} axes of {array.dtype}"
+                require(ok, f"the array {panel.name!r}", found, f"{axes} axes of uint8")
+            elif panel.square:
+                ok = np.isclose(np.ptp(panel.x), np.ptp(panel.y))
+                require(ok, "a square panel's x and y", (panel.x, panel.y), "ranges of one length")
 
     def _repr_html_(self) -> str:
         spec = json.dumps(
             {
-                "sliders": [vars(slider) for slider in self.sliders],
-                "panels": [
-                    vars(panel) | {"lines": [vars(line) for line in panel.lines]}
-                    for panel in self.panels
-                ],
+                "sliders": [asdict(slider) for slider in self.sliders],
+                "panels": [asdict(panel) for panel in self.panels],
                 "arrays": {name: _packed(array) for name, array in self.arrays.items()},
                 "readout": self.readout,
                 "legend": self.legend,
@@ -142,13 +163,20 @@ class Explorer:
     def figure(self) -> plt.Figure:
         """The starting position as a matplotlib figure."""
         at = [slider.start for slider in self.sliders]
-        wide = [i for i, panel in enumerate(self.panels) if panel.wide]
-        beside = [i for i, panel in enumerate(self.panels) if not panel.wide]
-        rows = [[i] * max(1, len(beside)) for i in wide] + ([beside] if beside else [])
-        size = (4.6 * len(rows[0]), 3.4 * len(rows))
-        figure, axes = plt.subplot_mosaic(rows, figsize=size)
+        rows = []
+        for i, panel in enumerate(self.panels):
+            if i == 0 or panel.wide or self.panels[i - 1].wide:
+                rows.append([])
+            rows[-1].append(i)
+        across = math.lcm(*map(len, rows))
+        mosaic = [[i for i in row for _ in range(across // len(row))] for row in rows]
+        size = (4.6 * max(map(len, rows)), 3.4 * len(rows))
+        figure, axes = plt.subplot_mosaic(mosaic, figsize=size)
         for i, panel in enumerate(self.panels):
             ax = axes[i]
+            if isinstance(panel, Picture):
+                _show(ax, panel, self._pick(panel.name, panel.by, at, 0))
+                continue
             for mark in panel.marks:
                 _mark(ax, mark, panel)
             for line in panel.lines:
@@ -192,6 +220,16 @@ class Explorer:
         return base64.b64encode(buffer.getvalue()).decode()
 
 
+def _show(ax, picture: Picture, pixels: np.ndarray) -> None:
+    """A picture, and under each of its columns a line in that column's colour."""
+    ax.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    ax.set(title=picture.title, xticks=[], yticks=[])
+    edges = np.linspace(0, 1, len(picture.columns) + 1)
+    for role, left, right in zip(picture.columns, edges, edges[1:], strict=False):
+        look = {"color": COLORS[role], "linewidth": 3, "clip_on": False}
+        ax.plot([left + 0.02, right - 0.02], [-0.04, -0.04], transform=ax.transAxes, **look)
+
+
 def _mark(ax, mark: dict, panel: Panel) -> None:
     """Where a mode is: a band across the axes, or a circle large enough to be seen."""
     if "radius" in mark:
@@ -204,7 +242,17 @@ def _mark(ax, mark: dict, panel: Panel) -> None:
 
 
 def _packed(array: np.ndarray) -> dict:
-    """An array as 16-bit numbers with a scale: a page needs no more than one part in 65,000."""
+    """An array as 16-bit numbers with a scale: a page needs no more than one part in 65,000.
+
+    Bytes are pictures: one PNG of them all, the last slider's positions beside each other.
+    """
+    array = np.asarray(array)
+    if array.dtype == np.uint8:
+        *_, across, height, width = array.shape
+        sheet = array.reshape(-1, across, height, width).swapaxes(1, 2).reshape(-1, across * width)
+        buffer = io.BytesIO()
+        Image.fromarray(sheet).save(buffer, "png", optimize=True)
+        return {"shape": array.shape, "png": base64.b64encode(buffer.getvalue()).decode()}
     array = np.asarray(array, dtype=np.float64)
     known = np.isfinite(array)
     low, high = (array[known].min(), array[known].max()) if known.any() else (0.0, 0.0)

@@ -10,10 +10,11 @@ from torch import Tensor
 from ._checks import require, require_count
 from .denoisers import Denoiser, ExactDenoiser
 from .detection import choose_threshold, roc
-from .explore import Explorer, Line, Panel, Slider
+from .explore import Explorer, Line, Panel, Picture, Slider
 from .mixture import GaussianMixture
 from .sampling import Samples, sample
 from .schedule import Schedule
+from .shapes import FAINTEST, ROWS, SHAPES, templates
 from .style import scientific
 
 
@@ -166,13 +167,10 @@ def staircase_explorer(
     ]
     means = mixture.means[:, 0].tolist()
     low, high = min(means) - 1, max(means) + 1
-    outside = (position < low) | (position > high)
-    cut = {"exact": exact, "density": density, "position": position}
-    cut = {name: np.where(outside & (name != "position"), np.nan, a) for name, a in cut.items()}
     band = 3 * mixture.std
     modes = [{"axis": "y", "low": m - band, "high": m + band} for m in means]
     top = min(1.0, 1.1 * float(worst.max()))
-    cut["density"] *= 0.9 * top / np.nanmax(cut["density"], axis=1, keepdims=True)
+    density *= 0.9 * top / density.max(axis=1, keepdims=True)
     return Explorer(
         [
             Slider("noise level", [f"t = {t}" for t in levels], start=len(levels) // 8),
@@ -207,8 +205,7 @@ def staircase_explorer(
                 "where the density of x_t is lowest.",
             ),
         ],
-        cut
-        | {"learned": np.where(outside, np.nan, learned), "gap": np.where(outside, np.nan, gap)},
+        {"position": position, "exact": exact, "learned": learned, "density": density, "gap": gap},
         readout,
         "Explorer: the exact denoiser's staircase and the network's smooth version of it, "
         "at a noise level and a training that sliders choose.",
@@ -473,3 +470,122 @@ def _plane(mixture, k: float, title: str, reach: float, lines: list[Line], alt: 
     marks = [{"x": a, "y": b, "radius": k * mixture.std} for a, b in mixture.means.tolist()]
     names = "first coordinate", "second coordinate"
     return Panel(title, *names, x, y, lines, alt, marks, square=True)
+
+
+def strip_explorer(out: Samples, steps: Iterable[int], verdicts: list[str]) -> Explorer:
+    """Step through the reverse chains of images of shapes: x0_hat, and what becomes of it.
+
+    out: what `sample(…, keep=steps)` gave, or a selection of its chains: ten of 64 px at some
+    thirty steps make a page of about 600 KB. verdicts: what each shows, in words such as "two
+    squares in the middle column".
+
+    A panel sums the brightness, 0 … 1, in each column of x0_hat, in shapes of that column: 0 is
+    none, 1 is one. Pixels that are too faint for the census do not count: a haze over the whole
+    column would. A column is decided at the first of the steps from which on its sum stays within
+    0.25 shapes of that of the final image.
+    """
+    require(out.x0_hat is not None, "out.x0_hat", None, "kept: sample with keep=steps")
+    size, n = out.x.shape[-1], len(out.x)
+    ok = out.x.shape[1:] == (1, size, size) and size in ROWS
+    require(ok, "out.x.shape", tuple(out.x.shape), "of form (n, 1, size, size), size 16, 32 or 64")
+    shape = out.x0_hat.shape
+    require(shape[1:] == out.x.shape, "out.x0_hat.shape", tuple(shape), "(steps, *out.x.shape)")
+    steps = sorted(set(steps), reverse=True)
+    ok = len(steps) == len(out.x0_hat) > 1
+    require(
+        ok, "steps", f"{len(steps)} steps", f"the {len(out.x0_hat)} that were kept, two or more"
+    )
+    ok = len(verdicts) == n > 0
+    require(ok, "verdicts", f"{len(verdicts)} sentences", f"{n}, one for each of the images")
+
+    def brightness(images: Tensor) -> Tensor:
+        """Of each pixel as a page shows it, 0 … 1: (…, size, size)."""
+        return ((images[..., 0, :, :].double().cpu() + 1) / 2).clamp(0, 1)
+
+    def greys(white: Tensor) -> np.ndarray:
+        """16 of them: the eye needs no more, and the page is half as heavy."""
+        return (15 * white).round().mul(17).byte().numpy()
+
+    names = SHAPES[:3]
+    areas = torch.stack([template.sum() for template in templates(size)])
+
+    def shapes_in(white: Tensor) -> Tensor:
+        """How much white is in each column, in shapes: (…, 3)."""
+        seen = white * (white > FAINTEST)
+        columns = seen.sum(dim=-2).tensor_split((size // 3, 2 * (size // 3)), dim=-1)
+        return torch.stack([column.sum(dim=-1) for column in columns], dim=-1) / areas
+
+    x0_hat, x = brightness(out.x0_hat.transpose(0, 1)), brightness(out.x)
+    count, end = shapes_in(x0_hat), shapes_in(x)  # (n, steps, 3), (n, 3)
+    off = (count - end[:, None]).abs() > 0.25
+    # the first of the steps after all that are off; one too many where the last is still off
+    first = (off * torch.arange(1, len(steps) + 1)[:, None]).amax(dim=1)
+    when = torch.tensor([*steps, math.nan], dtype=torch.float64)[first]  # (n, 3)
+    there = count.gather(1, first.clamp(max=len(steps) - 1)[:, None])[:, 0]
+
+    def sentence(i: int, j: int) -> str:
+        has = [f"{c:.1f} {name}s" for c, name in zip(count[i, j].tolist(), names, strict=True)]
+        since = ["the very end" if math.isnan(t) else f"t = {t:g}" for t in when[i].tolist()]
+        told = (
+            f"Image {i + 1}: {verdicts[i]}. At t = {steps[j]}, x̂0 has as much white as "
+            f"{_list(has)}. The columns are decided at {_list(since)}."
+        )
+        return told.replace("t = ", "t\u00a0=\u00a0")  # no line breaks there
+
+    edge, high = 0.02 * (steps[0] - steps[-1]), max(2.3, float(end.max()) + 0.3)
+    arrays = {"x0_hat": greys(x0_hat), "x": greys(x), "t": np.array(steps)}
+    arrays |= {"here": np.array(steps)[:, None] * [1, 1], "height": np.array([-1, high])}
+    lines = [Line("here", "height", "data", by=[], xby=[1], dash=True, width=1.5)]
+    ring = {"xby": [0], "points": True, "hollow": True, "width": 6}
+    for k, (name, role) in enumerate(zip(names, _COLUMNS, strict=True)):
+        arrays[name], arrays[f"{name} when"] = count[..., k].numpy(), when[:, k, None].numpy()
+        arrays[f"{name} there"] = there[:, k, None].numpy()
+        lines.append(Line("t", name, role, f"{name}s"))
+        lines.append(Line(f"{name} when", f"{name} there", role, **ring))
+
+    return Explorer(
+        [
+            Slider("image", [f"{i} of {n}" for i in range(1, n + 1)]),
+            Slider(
+                "reverse step",
+                [f"t = {t}" for t in steps],
+                start=max(int(first[0].max()) - 1, 0),
+                play=True,
+            ),
+        ],
+        [
+            Picture(
+                "The prediction x̂0",
+                "x0_hat",
+                [0, 1],
+                "The image that the network predicts at this step: at first noise, then grey "
+                "clouds, in the end the shapes of the final image.",
+                _COLUMNS,
+            ),
+            Picture("The final image", "x", [0], "The image that the chain ends with.", _COLUMNS),
+            Panel(
+                "White in each column of x̂0",
+                "t",
+                "shapes",
+                (steps[0] + edge, steps[-1] - edge),
+                (-0.15, high),
+                lines,
+                "White in each column of the prediction, in shapes, against the step: three lines "
+                "that fall as the noise clears and settle at none, one or, in some hallucinations, "
+                "two shapes; a ring marks where each is decided.",
+                wide=True,
+            ),
+        ],
+        arrays,
+        [sentence(i, j) for i in range(n) for j in range(len(steps))],
+        "Explorer: the image that a network predicts at each step of a reverse chain, the image "
+        "it ends with, and how many shapes are in each column on the way.",
+        [{"label": "decided: within 0.25 of its end", "role": "", "points": True, "hollow": True}],
+    )
+
+
+_COLUMNS = ["learned", "other", "data"]  # the colours of triangles, squares and pentagons
+
+
+def _list(words: list[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from mih_utils.explore import Explorer, Line, Panel, Slider
+from mih_utils.explore import Explorer, Line, Panel, Picture, Slider
 from mih_utils.style import COLORS
 
 NASTY = 'a "quoted" </script><script>alert(1)</script> <!--<script> & <b> ü'
@@ -57,11 +57,24 @@ def stored(found):
     """What the page holds, its arrays decoded as explore.js does it."""
     spec = json.loads(Page(found._repr_html_()).scripts[0])
     for name, packed in spec["arrays"].items():
+        if "png" in packed:
+            sheet = plt.imread(io.BytesIO(base64.b64decode(packed["png"])))
+            spec["arrays"][name] = cut(np.round(255 * sheet), packed["shape"])
+            continue
         quantised = np.frombuffer(base64.b64decode(packed["data"]), "<i2").astype(float)
         values = packed["offset"] + packed["scale"] * quantised
         values[quantised == -32768] = np.nan
         spec["arrays"][name] = values.reshape(packed["shape"])
     return spec
+
+
+def cut(sheet, shape):
+    """The pictures of a sheet, found as explore.js does it: by counting along its rows."""
+    *positions, h, w = shape
+    across = sheet.shape[1] // w
+    found = [divmod(i, across) for i in range(int(np.prod(positions)))]
+    pictures = [sheet[h * row : h * (row + 1), w * column :][:, :w] for row, column in found]
+    return np.reshape(pictures, shape)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1, 1e5])
@@ -261,3 +274,68 @@ def test_a_wide_panel_has_a_row_of_its_own():
 def test_page_knows_what_to_play():
     assert stored(scatter())["sliders"][0]["play"] is True
     assert [slider["play"] for slider in stored(explorer())["sliders"]] == [False, False]
+
+
+# Pictures
+
+
+def album(shape=(3, 4), pixels=(6, 5), dtype=np.uint8):
+    """A picture that follows two sliders, and beside it another that follows the first of them."""
+    rng = np.random.default_rng(0)
+    arrays = {
+        "both": rng.integers(0, 256, (*shape, *pixels)).astype(dtype),
+        "first": rng.integers(0, 256, (shape[0], *pixels)).astype(np.uint8),
+    }
+    sliders = [Slider("image", ["a", "b", "c"], start=2), Slider("step", list("abcd"), start=1)]
+    pictures = [
+        Picture("Both", "both", [0, 1], "alt of both", ["learned", "other"]),
+        Picture("First", "first", [0], "alt of the first", ["learned", "data", "other"]),
+    ]
+    return Explorer(sliders, pictures, arrays, [f"sentence {i}" for i in range(12)], "alt")
+
+
+@pytest.mark.parametrize("pixels", [(6, 5), (1, 1), (64, 64)])
+def test_pictures_come_back_to_the_byte(pixels):
+    found = album(pixels=pixels)
+    back = stored(found)["arrays"]
+    for name, array in found.arrays.items():
+        np.testing.assert_array_equal(back[name], array)
+
+
+def test_the_page_says_what_a_picture_follows():
+    first, second = stored(album())["panels"]
+    assert (first["name"], first["by"], first["alt"]) == ("both", [0, 1], "alt of both")
+    assert second["by"] == [0]
+    assert second["columns"] == ["learned", "data", "other"]
+
+
+def test_the_static_picture_shows_the_pictures_of_the_start():
+    found = album()
+    figure = found.figure()
+    plt.close(figure)
+    both, first = figure.axes
+    np.testing.assert_array_equal(both.images[0].get_array(), found.arrays["both"][2, 1])
+    np.testing.assert_array_equal(first.images[0].get_array(), found.arrays["first"][2])
+    assert both.images[0].get_clim() == (0, 255)
+    colours = [line.get_color() for line in first.lines]
+    assert colours == [COLORS[role] for role in ("learned", "data", "other")]
+
+
+def test_pictures_share_a_row_above_a_wide_panel():
+    found = album()
+    found.panels += scatter(wide=True).panels
+    found.arrays |= scatter().arrays
+    figure = found.figure()
+    plt.close(figure)
+    figure.draw_without_rendering()
+    left, right, wide = (ax.get_position() for ax in figure.axes)
+    assert left.y0 == pytest.approx(right.y0)
+    assert left.x1 < right.x0
+    assert wide.y1 < left.y0
+
+
+def test_a_picture_is_made_of_bytes_along_its_sliders():
+    with pytest.raises(ValueError, match=r"'both'.*4 axes of float32.* must be 4 axes of uint8"):
+        album(dtype=np.float32)
+    with pytest.raises(ValueError, match=r"'both'.*3 axes of uint8.* must be 4 axes of uint8"):
+        album(shape=(3,))
