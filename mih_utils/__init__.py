@@ -11,6 +11,7 @@ from .detection import (
     choose_threshold,
     detection_report,
     hal,
+    roc,
     sample_below,
 )
 from .distributions import EmpiricalDistribution, ShapesDistribution
@@ -31,6 +32,7 @@ from .statistics import share_interval, trend
 from .style import (
     COLORS,
     draw_bridges,
+    draw_images,
     log_density,
     mark_modes,
     markdown_table,
@@ -66,6 +68,7 @@ __all__ = [
     "choose_threshold",
     "detection_report",
     "draw_bridges",
+    "draw_images",
     "exact_density",
     "exact_density_2d",
     "hal",
@@ -75,6 +78,7 @@ __all__ = [
     "panels",
     "plane_chains_explorer",
     "reverse_chains_explorer",
+    "roc",
     "sample",
     "sample_below",
     "save_artifact",

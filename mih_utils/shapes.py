@@ -91,6 +91,17 @@ class Census:
         """Images that the data cannot have: (n,) bool."""
         return self.repeated | self.wrong_column | self.malformed | self.blank
 
+    def verdicts(self) -> list[str]:
+        """What is wrong with each image, in words, or "possible": n of them."""
+        twice = (self.counts.diagonal(dim1=1, dim2=2) > 1).tolist()
+        faults = zip(self.wrong_column, self.malformed, self.blank, strict=True)
+        words = []
+        for repeated, (misplaced, malformed, blank) in zip(twice, faults, strict=True):
+            found = [f"two {s}s" for s, more in zip(SHAPES, repeated, strict=False) if more]
+            found += ["wrong column"] * misplaced + ["malformed"] * malformed
+            words.append(", ".join(found + ["nothing"] * blank) or "possible")
+        return words
+
 
 def census(images: Tensor, *, least: float = 0.87) -> Census:
     """Find every shape in images, and every image that the data cannot have.

@@ -85,6 +85,35 @@ def draw_bridges(ax, mixture, bridges, *, width: float = 150.0) -> None:
     ax.margins(0.08)
 
 
+def draw_images(images, columns: int, *, words=None, flagged=None, wide: float = 9.6):
+    """A sheet of grey images, (n, 1, height, width) in [-1, 1], as a figure.
+
+    words: what to write below each, a line for each part after a comma. flagged: (n,) bool, which are framed as hallucinations; the
+    others get a thin grey frame.
+    """
+    n, _, height, width = images.shape
+    rows, gap = -(-n // columns), 0.12 * width
+    below = gap + (0.3 * width if words is not None else 0)
+    sheet = (columns * (width + gap) - gap, rows * (height + below) - gap)
+    figure, ax = plt.subplots(figsize=(wide, wide * sheet[1] / sheet[0]))
+    pixels = ((images[:, 0].clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy()
+    for i, picture in enumerate(pixels):
+        x, y = i % columns * (width + gap), i // columns * (height + below)
+        sharp = picture.repeat(4, axis=0).repeat(4, axis=1)  # or a browser would blur it
+        place = (x, x + width, y + height, y)
+        ax.imshow(sharp, "gray", vmin=0, vmax=255, extent=place, interpolation="none")
+        bad = flagged is not None and bool(flagged[i])
+        look = {"edgecolor": COLORS["hallucination" if bad else "data"], "linewidth": 1 + 2 * bad}
+        ax.add_patch(plt.Rectangle((x, y), width, height, fill=False, clip_on=False, **look))
+        if words is not None:
+            place = (x + width / 2, y + height + 0.04 * width)
+            said = words[i].replace(", ", "\n")
+            ax.annotate(said, place, ha="center", va="top", fontsize=8, annotation_clip=False)
+    ax.set(xlim=(0, sheet[0]), ylim=(sheet[1], 0))
+    ax.axis("off")
+    return figure
+
+
 def share(p: float) -> str:
     """A share in the words of the book: "12.3%", or "4.7 × 10⁻⁴" where percents get long."""
     return f"{p:.1%}" if p == 0 or p >= 0.01 else scientific(p)

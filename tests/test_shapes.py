@@ -276,6 +276,24 @@ def test_faults_are_found_in_the_midst_of_real_images(size):
     assert census.malformed[broken[2:]].all()
 
 
+def test_verdicts_say_in_words_what_is_wrong():
+    images = real(6)
+    images[1:] = blank_image(64)
+    for row in (5, 40):
+        stamp(images[1:2], 1, row, 25)
+    stamp(images[2:3], 0, 20, 30)  # a triangle in the middle
+    images[3, 0, 10:20, 5:7] = 1
+    stamp(images[4:5], 2, 20, 46)
+    assert mih.shapes.census(images).verdicts() == [
+        "possible",
+        "two squares",
+        "wrong column",
+        "malformed",
+        "possible",
+        "nothing",
+    ]
+
+
 def test_confidence_is_one_less_the_share_of_wrong_pixels():
     image = stamp(blank_image(64), SQUARE, 10, 25)
     image[0, 0, 13, 28] = -1

@@ -57,3 +57,23 @@ def test_no_hallucination_no_edge(ax):
 )
 def test_shares_in_words(p, text):
     assert mih.share(p).replace("\u00a0", " ") == text
+
+
+def test_a_sheet_shows_every_image_in_its_place():
+    images = mih.shapes.dataset(5, 16, generator=torch.Generator().manual_seed(0))
+    flagged = torch.tensor([False, True, False, False, False])
+    figure = mih.draw_images(images, 3, words=list("abcde"), flagged=flagged)
+    (ax,) = figure.axes
+    assert [text.get_text() for text in ax.texts] == list("abcde")
+    for image, shown in zip(images, ax.get_images(), strict=True):
+        pixels = np.asarray(shown.get_array())[::4, ::4]
+        np.testing.assert_array_equal(pixels > 127, image[0].numpy() > 0)
+        left, right, bottom, top = shown.get_extent()
+        assert (right - left, bottom - top) == pytest.approx((16, 16))
+    places = [shown.get_extent() for shown in ax.get_images()]
+    assert places[0][2:] == places[2][2:] and places[0][:2] == places[3][:2]  # row, column
+    framed = [patch.get_edgecolor() for patch in ax.patches]
+    assert framed[1] != framed[0] == framed[2] == framed[3] == framed[4]
+    assert max(right for _, right, _, _ in places) <= ax.get_xlim()[1]
+    assert max(bottom for _, _, bottom, _ in places) <= ax.get_ylim()[0]
+    plt.close(figure)

@@ -1,4 +1,4 @@
-"""Chapter 3: U-Nets on the paper's shapes, at 64 pixels, and what they draw.
+"""Chapter 3: U-Nets on the paper's shapes, and what they draw.
 
 The chain has 250 steps, beta from 4e-4 to 0.08: Ho et al. (2020) have 1000 steps from 1e-4 to 0.02,
 and with a quarter of the steps, each four times as large, the noise grows in the same way. At its
@@ -17,26 +17,27 @@ import mih_utils as mih
 from .common import CACHE, PACKAGE, kept
 
 CHAIN = {"steps": 250, "beta_start": 4e-4, "beta_end": 0.08}
-SIZE = 64
 TRAINING = {"batch": 32, "lr": 2e-3, "ema": 0.999}
 CODE = [PACKAGE / f"{name}.py" for name in ("schedule", "unet", "training", "sampling", "shapes")]
 PART = 128  # samples drawn at a time
-WINDOWS = [(first, last) for first in range(0, 250, 25) for last in range(first + 25, 251, 25)]
+STEP = 25
+WINDOWS = [(a, b) for a in range(0, 250, STEP) for b in range(a + STEP, 251, STEP)]
 PATCH = 11  # pixels, about the size of a shape
 
 
-def train_unet(images, steps, seed):
+def train_unet(size, multipliers, images, steps, seed):
     """The weights and the loss of a U-Net; a second call goes on where one was stopped."""
-    name = hashlib.sha256(json.dumps([CHAIN, TRAINING, images, steps, seed]).encode())
-    generator, schedule = torch.Generator().manual_seed(seed), mih.Schedule.linear(**CHAIN)
-    net = mih.UNet(patch=2, schedule=schedule, generator=generator)
+    settings = [CHAIN, TRAINING, size, multipliers, images, steps, seed]
+    name = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
+    generator = torch.Generator().manual_seed(seed)
+    net = unet(multipliers, generator)
     history = mih.train(
         net,
-        mih.shapes.dataset(images, SIZE, generator=generator),
-        schedule,
+        mih.shapes.dataset(images, size, generator=generator),
+        mih.Schedule.linear(**CHAIN),
         steps,
         **TRAINING,
-        checkpoint=CACHE / f"training-{name.hexdigest()[:16]}.pt",
+        checkpoint=CACHE / f"training-{name}.pt",
         generator=generator,
     )
     if history.interrupted:
@@ -45,10 +46,16 @@ def train_unet(images, steps, seed):
     return weights | {"loss": history.loss.numpy(), "spent": np.array(history.seconds)}
 
 
+def unet(multipliers, generator=None):
+    """A U-Net that sees two by two pixels as one."""
+    schedule = mih.Schedule.linear(**CHAIN)
+    return mih.UNet(multipliers=multipliers, patch=2, schedule=schedule, generator=generator)
+
+
 def trained(training):
     """The network, its loss, and the seconds it took."""
     arrays = kept(train_unet, training, CODE)
-    net = mih.UNet(patch=2, schedule=mih.Schedule.linear(**CHAIN))
+    net = unet(training["multipliers"])
     weights = {key[4:]: torch.from_numpy(w) for key, w in arrays.items() if key[:4] == "net."}
     net.load_state_dict(weights)
     return net.eval(), arrays["loss"], float(arrays["spent"])
@@ -62,27 +69,30 @@ def draw(training, n, seed):
     """
     net, _, _ = trained(training)
     generator = torch.Generator().manual_seed(seed)
-    shape, steps = (1, SIZE, SIZE), range(CHAIN["steps"])
+    size, steps = training["size"], range(CHAIN["steps"])
     chain = mih.Schedule.linear(**CHAIN)
-    out = mih.sample(net, chain, n, shape, keep=steps, progress=False, generator=generator)
-    x0_hat = out.x0_hat.flip(0)  # counted from the end, as windows are: (steps, n, ...)
-    return {
-        "x": shades(out.x),
-        "hal": torch.stack([spread(x0_hat[a:b]) for a, b in WINDOWS], dim=1).numpy(),
-    }
-
-
-def spread(x0_hat):
-    """Mean, largest column and largest patch of the variance over the steps: (n, 3)."""
-    variance = x0_hat.var(dim=0, unbiased=False)
-    columns = F.avg_pool2d(variance[..., : SIZE // 3 * 3], (SIZE, SIZE // 3)).amax(dim=(1, 2, 3))
-    patches = F.avg_pool2d(variance, PATCH, stride=1).amax(dim=(1, 2, 3))
-    return torch.stack([variance.mean(dim=(1, 2, 3)), columns, patches], dim=1)
+    out = mih.sample(
+        net, chain, n, (1, size, size), keep=steps, progress=False, generator=generator
+    )
+    # counted from the end, as windows are, and 25 steps at a time
+    x0_hat = out.x0_hat.flip(0).unflatten(0, (-1, STEP))
+    sums, squares = x0_hat.sum(dim=1), x0_hat.square().sum(dim=1)
+    spread = []
+    for first, last in WINDOWS:
+        some = slice(first // STEP, last // STEP)
+        mean = sums[some].sum(dim=0) / (last - first)
+        variance = squares[some].sum(dim=0) / (last - first) - mean.square()
+        columns = F.avg_pool2d(variance[..., : size // 3 * 3], (size, size // 3))
+        patches = F.avg_pool2d(variance, PATCH, stride=1)
+        whole = variance.flatten(1).mean(dim=1)
+        largest = [v.flatten(1).amax(dim=1) for v in (columns, patches)]
+        spread.append(torch.stack([whole, *largest], dim=1))
+    return {"x": shades(out.x), "hal": torch.stack(spread, dim=1).numpy()}
 
 
 def shades(images):
-    """Images in [-1, 1] as numbers from 0 to 15."""
-    return ((images.clamp(-1, 1) + 1) * 7.5).round().byte().numpy()
+    """Images in [-1, 1], (n, 1, size, size), as numbers from 0 to 15, (n, size, size)."""
+    return ((images[:, 0].clamp(-1, 1) + 1) * 7.5).round().byte().numpy()
 
 
 def samples(training, n, first_seed):
@@ -95,48 +105,61 @@ def samples(training, n, first_seed):
     return arrays, sum(float(part["seconds"]) for part in parts)
 
 
-MAIN = {"images": 5000, "steps": 10_000, "seed": 0}
+MAIN = {"size": 64, "multipliers": [1, 2, 2], "images": 5000, "steps": 6000, "seed": 0}
 OTHERS = [
-    {"images": 5000, "steps": 1000, "seed": 0},
-    {"images": 5000, "steps": 4000, "seed": 0},
-    {"images": 1500, "steps": 4000, "seed": 0},
-    {"images": 500, "steps": 4000, "seed": 0},
+    {**MAIN, "steps": 1000},
+    {**MAIN, "steps": 2500},
+    {**MAIN, "steps": 2500, "images": 1500},
+    {**MAIN, "steps": 2500, "images": 500},
 ]
+SMALL = {**MAIN, "size": 32, "multipliers": [1, 2]}
 
 
-def make_main(n=4096):
+def make_main(name="shapes64", n=4096):
     """The network trained longest on most images, its samples and how their x0_hat varied."""
     net, loss, seconds = trained(MAIN)
     drawn, more = samples(MAIN, n, first_seed=1000)
-    mih.save_artifact(
-        "shapes64",
-        {"loss": loss, "windows": np.array(WINDOWS), **drawn},
-        recipe="python tools/artifacts.py shapes64",
-        config={"schedule": CHAIN, "training": {**TRAINING, **MAIN}, "samples": n},
-        seed=MAIN["seed"],
+    arrays = {"loss": loss, "windows": np.array(WINDOWS), "x": drawn["x"]}
+    save(
+        name,
+        arrays | {"log10_hal": np.log10(np.maximum(drawn["hal"], 1e-9)).astype(np.float16)},
         seconds=seconds + more,
+        net=net,
+        training=TRAINING | MAIN,
+    )
+
+
+def make_others(name="shapes64-others", n=512):
+    """Samples of networks trained for a shorter time, or on fewer images."""
+    nets = [trained(training) for training in OTHERS]
+    drawn = [samples(training, n, first_seed=2000) for training in OTHERS]
+    seconds = sum(s for _, _, s in nets) + sum(s for _, s in drawn)
+    x = np.stack([arrays["x"] for arrays, _ in drawn])
+    save(name, {"x": x}, seconds=seconds, training=TRAINING, runs=OTHERS)
+
+
+def make_small(name="shapes32"):
+    """A smaller network, for 32 pixels."""
+    net, loss, seconds = trained(SMALL)
+    save(name, {"loss": loss}, seconds=seconds, net=net, training=TRAINING | SMALL)
+
+
+def save(name, arrays, *, seconds, net=None, **config):
+    """Write an artifact; the weights take half the room."""
+    mih.save_artifact(
+        name,
+        arrays,
+        recipe=f"python tools/artifacts.py {name}",
+        config={"schedule": CHAIN, **config},
+        seed=MAIN["seed"],
+        seconds=seconds,
         net=net,
         half=True,
     )
 
 
-def make_others(n=512):
-    """Samples of networks trained for a shorter time, or on fewer images."""
-    x, losses, seconds = [], [], 0.0
-    for training in OTHERS:
-        _, loss, spent = trained(training)
-        drawn, more = samples(training, n, first_seed=2000)
-        x.append(drawn["x"])
-        losses.append(loss[-500:].mean())
-        seconds += spent + more
-    mih.save_artifact(
-        "shapes64-others",
-        {"x": np.stack(x), "loss": np.array(losses)},
-        recipe="python tools/artifacts.py shapes64-others",
-        config={"schedule": CHAIN, "training": TRAINING, "runs": OTHERS, "samples": n},
-        seed=0,
-        seconds=seconds,
-    )
-
-
-RECIPES = {"shapes64": (make_main,), "shapes64-others": (make_others,)}
+RECIPES = {
+    "shapes64": (make_main,),
+    "shapes64-others": (make_others,),
+    "shapes32": (make_small,),
+}
