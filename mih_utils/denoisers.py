@@ -87,10 +87,11 @@ class ToyDenoiser(nn.Module):
 
 
 class ExactDenoiser:
-    """The optimal denoiser of a mixture, in closed form, with the call of a network.
+    """The optimal denoiser of a known distribution, with the call of a network.
 
-    E[noise | x_t] = -sqrt(1 - alpha_bar_t) * score(x_t): the control for every claim. `schedule` is
-    the one the chain was trained on; a respaced chain passes the same t.
+    E[noise | x_t] = -sqrt(1 - alpha_bar_t) * score(x_t): the control for every claim. `mixture` is
+    a GaussianMixture, or what else has a score at every noise level: all of the shapes, a finite
+    set. `schedule` is the one the chain was trained on; a respaced chain passes the same t.
     """
 
     def __init__(self, mixture: GaussianMixture, schedule: Schedule):

@@ -49,11 +49,13 @@ class _Distribution:
         ok = isinstance(x_t, Tensor) and x_t.ndim > 1 and x_t.shape[1:] == self.shape
         found = tuple(getattr(x_t, "shape", ()))
         require(ok, "x_t.shape", found, f"(n, {', '.join(map(str, self.shape))})")
+        if not isinstance(alpha_bar, Tensor):
+            require(0 < alpha_bar < 1, "alpha_bar", alpha_bar, "between 0 and 1")
         images = x_t.to(torch.float32 if x_t.device.type == "mps" else torch.float64)
         alpha_bar = torch.as_tensor(alpha_bar, dtype=images.dtype, device=images.device)
         alpha_bar = alpha_bar.reshape(-1, *[1] * len(self.shape))
-        ok = len(alpha_bar) in (1, len(x_t)) and bool(((alpha_bar > 0) & (alpha_bar < 1)).all())
-        require(ok, "alpha_bar", alpha_bar.flatten(), "between 0 and 1, one or one for each x_t")
+        ok = len(alpha_bar) in (1, len(x_t))
+        require(ok, "alpha_bar.shape", (len(alpha_bar),), f"one number, or {len(x_t)}")
         return images, alpha_bar
 
 

@@ -88,8 +88,8 @@ def draw_bridges(ax, mixture, bridges, *, width: float = 150.0) -> None:
 def draw_images(images, columns: int, *, words=None, flagged=None, wide: float = 9.6):
     """A sheet of grey images, (n, 1, height, width) in [-1, 1], as a figure.
 
-    words: what to write below each, a line for each part after a comma. flagged: (n,) bool, which are framed as hallucinations; the
-    others get a thin grey frame.
+    words: what to write below each; a comma begins a new line. flagged: (n,) bool, which are framed
+    as hallucinations; the others get a thin grey frame.
     """
     n, _, height, width = images.shape
     rows, gap = -(-n // columns), 0.12 * width

@@ -140,13 +140,24 @@ def test_exact_chain_draws_only_what_the_data_can_have():
 def test_refused_input(known):
     with refusal("x_t.shape", "(2, 16, 16)"):
         known.posterior_mean(torch.zeros(2, 16, 16), 0.5)
-    for bad in (0.0, 1.0, math.nan, torch.tensor([0.5, 0.5, 0.5])):
-        with refusal("alpha_bar", "tensor"):
+    for bad in (0.0, 1.0, math.nan):
+        with refusal("alpha_bar", str(bad)):
             known.score(torch.zeros(2, 1, 16, 16), bad)
+    with refusal("alpha_bar.shape", "3"):
+        known.score(torch.zeros(2, 1, 16, 16), torch.full((3,), 0.5))
     with refusal("size", "20"):
         mih.ShapesDistribution(20)
     with refusal("images", "(0, 1)"):
         mih.EmpiricalDistribution(torch.zeros(0, 1))
+
+
+@pytest.mark.parametrize("known", [SHAPES, mih.EmpiricalDistribution(IMAGES[:5])])
+def test_a_sampling_loop_never_waits_for_a_value(host_syncs, known):
+    schedule = mih.Schedule.linear(5, beta_start=0.1, beta_end=0.9)
+    exact = mih.ExactDenoiser(known, schedule)
+    with host_syncs() as syncs:
+        exact(torch.zeros(3, 1, 16, 16), torch.tensor(2))
+    assert syncs.count == 0
 
 
 def test_float32_in_float32_out():
