@@ -66,10 +66,10 @@ class Artifact:
     ) -> ToyDenoiser:
         """A network trained anew on as many points of the mixture; by default for as long as the
         paper's. Training runs on the device, the network is returned on the CPU."""
-        points = self._config("training")["points"]
+        mixture, points = self.mixture, self._config("training")["points"]
         net = ToyDenoiser(**self._config("net"), generator=torch.Generator().manual_seed(0))
         generator = torch.Generator(device).manual_seed(0)
-        data = self.mixture.sample(points, generator)
+        data = mixture.sample(points, generator)
         train(
             net.to(device),
             data,

@@ -25,12 +25,12 @@ WINDOWS = [(a, b) for a in range(0, 250, STEP) for b in range(a + STEP, 251, STE
 PATCH = 11  # pixels, about the size of a shape
 
 
-def train_unet(size, multipliers, images, steps, seed):
+def train_unet(size, images, steps, seed):
     """The weights and the loss of a U-Net; a second call goes on where one was stopped."""
-    settings = [CHAIN, TRAINING, size, multipliers, images, steps, seed]
+    settings = [CHAIN, TRAINING, size, images, steps, seed]
     name = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
     generator = torch.Generator().manual_seed(seed)
-    net = unet(multipliers, generator)
+    net = unet(generator)
     history = mih.train(
         net,
         mih.shapes.dataset(images, size, generator=generator),
@@ -46,16 +46,15 @@ def train_unet(size, multipliers, images, steps, seed):
     return weights | {"loss": history.loss.numpy(), "spent": np.array(history.seconds)}
 
 
-def unet(multipliers, generator=None):
+def unet(generator=None):
     """A U-Net that sees two by two pixels as one."""
-    schedule = mih.Schedule.linear(**CHAIN)
-    return mih.UNet(multipliers=multipliers, patch=2, schedule=schedule, generator=generator)
+    return mih.UNet(patch=2, schedule=mih.Schedule.linear(**CHAIN), generator=generator)
 
 
 def trained(training):
     """The network, its loss, and the seconds it took."""
     arrays = kept(train_unet, training, CODE)
-    net = unet(training["multipliers"])
+    net = unet()
     weights = {key[4:]: torch.from_numpy(w) for key, w in arrays.items() if key[:4] == "net."}
     net.load_state_dict(weights)
     return net.eval(), arrays["loss"], float(arrays["spent"])
@@ -105,14 +104,14 @@ def samples(training, n, first_seed):
     return arrays, sum(float(part["seconds"]) for part in parts)
 
 
-MAIN = {"size": 64, "multipliers": [1, 2, 2], "images": 5000, "steps": 6000, "seed": 0}
+MAIN = {"size": 64, "images": 5000, "steps": 6000, "seed": 0}
 OTHERS = [
     {**MAIN, "steps": 1000},
     {**MAIN, "steps": 2500},
     {**MAIN, "steps": 2500, "images": 1500},
     {**MAIN, "steps": 2500, "images": 500},
 ]
-SMALL = {**MAIN, "size": 32, "multipliers": [1, 2]}
+SMALL = {**MAIN, "size": 32}
 
 
 def make_main(name="shapes64", n=4096):
@@ -139,7 +138,7 @@ def make_others(name="shapes64-others", n=512):
 
 
 def make_small(name="shapes32"):
-    """A smaller network, for 32 pixels."""
+    """The same network for 32 pixels."""
     net, loss, seconds = trained(SMALL)
     save(name, {"loss": loss}, seconds=seconds, net=net, training=TRAINING | SMALL)
 
