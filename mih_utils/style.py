@@ -85,17 +85,17 @@ def draw_bridges(ax, mixture, bridges, *, width: float = 150.0) -> None:
     ax.margins(0.08)
 
 
-def draw_images(images, columns: int, *, words=None, flagged=None, wide: float = 9.6):
+def draw_images(images, columns: int, *, words=None, flagged=None, split: int = 1):
     """A sheet of grey images, (n, 1, height, width) in [-1, 1], as a figure.
 
     words: what to write below each; a comma begins a new line. flagged: (n,) bool, which are framed
-    as hallucinations; the others get a thin grey frame.
+    as hallucinations; the others get a thin grey frame. split: columns of each image to mark.
     """
     n, _, height, width = images.shape
     rows, gap = -(-n // columns), 0.12 * width
     below = gap + (0.3 * width if words is not None else 0)
     sheet = (columns * (width + gap) - gap, rows * (height + below) - gap)
-    figure, ax = plt.subplots(figsize=(wide, wide * sheet[1] / sheet[0]))
+    figure, ax = plt.subplots(figsize=(9.6, 9.6 * sheet[1] / sheet[0]))
     pixels = ((images[:, 0].clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy()
     for i, picture in enumerate(pixels):
         x, y = i % columns * (width + gap), i // columns * (height + below)
@@ -105,6 +105,9 @@ def draw_images(images, columns: int, *, words=None, flagged=None, wide: float =
         bad = flagged is not None and bool(flagged[i])
         look = {"edgecolor": COLORS["hallucination" if bad else "data"], "linewidth": 1 + 2 * bad}
         ax.add_patch(plt.Rectangle((x, y), width, height, fill=False, clip_on=False, **look))
+        for part in range(1, split):  # the columns as the data has them, in whole pixels
+            at = x + part * (width // split)
+            ax.plot([at, at], [y, y + height], color=COLORS["data"], linewidth=0.6)
         if words is not None:
             place = (x + width / 2, y + height + 0.04 * width)
             said = words[i].replace(", ", "\n")

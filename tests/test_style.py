@@ -62,7 +62,7 @@ def test_shares_in_words(p, text):
 def test_a_sheet_shows_every_image_in_its_place():
     images = mih.shapes.dataset(5, 16, generator=torch.Generator().manual_seed(0))
     flagged = torch.tensor([False, True, False, False, False])
-    figure = mih.draw_images(images, 3, words=list("abcde"), flagged=flagged)
+    figure = mih.draw_images(images, 3, words=list("abcde"), flagged=flagged, split=3)
     (ax,) = figure.axes
     assert [text.get_text() for text in ax.texts] == list("abcde")
     for image, shown in zip(images, ax.get_images(), strict=True):
@@ -70,6 +70,8 @@ def test_a_sheet_shows_every_image_in_its_place():
         np.testing.assert_array_equal(pixels > 127, image[0].numpy() > 0)
         left, right, bottom, top = shown.get_extent()
         assert (right - left, bottom - top) == pytest.approx((16, 16))
+    assert len(ax.lines) == 2 * 5
+    np.testing.assert_allclose([line.get_xdata()[0] for line in ax.lines[:2]], [5, 10])
     places = [shown.get_extent() for shown in ax.get_images()]
     assert places[0][2:] == places[2][2:] and places[0][:2] == places[3][:2]  # row, column
     framed = [patch.get_edgecolor() for patch in ax.patches]

@@ -27,10 +27,10 @@ PATCH = 11  # pixels, about the size of a shape
 
 def train_unet(size, images, steps, seed):
     """The weights and the loss of a U-Net; a second call goes on where one was stopped."""
-    settings = [CHAIN, TRAINING, size, images, steps, seed]
+    settings = [CHAIN, TRAINING, "whole pixels at 32", size, images, steps, seed]
     name = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
     generator = torch.Generator().manual_seed(seed)
-    net = unet(generator)
+    net = unet(size, generator)
     history = mih.train(
         net,
         mih.shapes.dataset(images, size, generator=generator),
@@ -46,15 +46,15 @@ def train_unet(size, images, steps, seed):
     return weights | {"loss": history.loss.numpy(), "spent": np.array(history.seconds)}
 
 
-def unet(generator=None):
-    """A U-Net that sees two by two pixels as one."""
-    return mih.UNet(patch=2, schedule=mih.Schedule.linear(**CHAIN), generator=generator)
+def unet(size, generator=None):
+    """A U-Net that computes at 32 pixels: of 64 it sees two by two as one."""
+    return mih.UNet(patch=size // 32, schedule=mih.Schedule.linear(**CHAIN), generator=generator)
 
 
 def trained(training):
     """The network, its loss, and the seconds it took."""
     arrays = kept(train_unet, training, CODE)
-    net = unet()
+    net = unet(training["size"])
     weights = {key[4:]: torch.from_numpy(w) for key, w in arrays.items() if key[:4] == "net."}
     net.load_state_dict(weights)
     return net.eval(), arrays["loss"], float(arrays["spent"])
