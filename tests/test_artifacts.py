@@ -282,6 +282,7 @@ def test_committed_unet_has_learned_the_shapes(name):
     assert least < learned < 3 * least
 
 
+@pytest.mark.slow
 def test_stored_samples_of_shapes_are_what_the_network_draws():
     """The share of impossible images, of the stored samples and of some drawn anew."""
     a, g = mih.artifact("shapes64"), torch.Generator().manual_seed(0)
