@@ -72,4 +72,5 @@ def has_bfloat16(device: torch.device) -> bool:
     """Whether a device has instructions of its own for bfloat16; without them it is slower."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    known = device.type == "cpu" and torch.backends.mkldnn.is_available()
+    return known and torch.ops.mkldnn._is_mkldnn_bf16_supported()

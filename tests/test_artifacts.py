@@ -279,7 +279,7 @@ def test_committed_unet_has_learned_the_shapes(name):
     with torch.no_grad():
         learned, least = (float((f(x_t, t) - noise).square().mean()) for f in (a.net, exact))
     assert learned == pytest.approx(float(a.arrays["loss"][-500:].mean()), rel=0.4)
-    assert least < learned < 3 * least
+    assert least < learned < 10 * least
 
 
 @pytest.mark.slow

@@ -153,7 +153,7 @@ def test_refused_input(known):
 
 @pytest.mark.parametrize("known", [SHAPES, mih.EmpiricalDistribution(IMAGES[:5])])
 def test_a_sampling_loop_never_waits_for_a_value(host_syncs, known):
-    schedule = mih.Schedule.linear(5, beta_start=0.1, beta_end=0.9)
+    schedule = mih.Schedule.linear(5, beta_start=0.3, beta_end=0.98)
     exact = mih.ExactDenoiser(known, schedule)
     with host_syncs() as syncs:
         exact(torch.zeros(3, 1, 16, 16), torch.tensor(2))

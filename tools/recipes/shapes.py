@@ -27,7 +27,7 @@ PATCH = 11  # pixels, about the size of a shape
 
 def train_unet(size, images, steps, seed):
     """The weights and the loss of a U-Net; a second call goes on where one was stopped."""
-    settings = [CHAIN, TRAINING, "whole pixels at 32", size, images, steps, seed]
+    settings = [CHAIN, TRAINING, unet(size).config, size, images, steps, seed]
     name = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
     generator = torch.Generator().manual_seed(seed)
     net = unet(size, generator)
