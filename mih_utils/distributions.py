@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ._checks import require
 from ._device import moved
+from .mixture import alpha_bar_column
 from .shapes import templates
 
 WAYS = torch.tensor([[way >> k & 1 for k in range(3)] for way in range(1, 8)])  # which are there
@@ -49,14 +50,10 @@ class _Distribution:
         ok = isinstance(x_t, Tensor) and x_t.ndim > 1 and x_t.shape[1:] == self.shape
         found = tuple(getattr(x_t, "shape", ()))
         require(ok, "x_t.shape", found, f"(n, {', '.join(map(str, self.shape))})")
+        column = alpha_bar_column(alpha_bar, x_t)
         if not isinstance(alpha_bar, Tensor):
-            require(0 < alpha_bar < 1, "alpha_bar", alpha_bar, "between 0 and 1")
-        images = x_t.to(torch.float32 if x_t.device.type == "mps" else torch.float64)
-        alpha_bar = torch.as_tensor(alpha_bar, dtype=images.dtype, device=images.device)
-        alpha_bar = alpha_bar.reshape(-1, *[1] * len(self.shape))
-        ok = len(alpha_bar) in (1, len(x_t))
-        require(ok, "alpha_bar.shape", (len(alpha_bar),), f"one number, or {len(x_t)}")
-        return images, alpha_bar
+            require(alpha_bar < 1, "alpha_bar", alpha_bar, "below 1, for there must be noise")
+        return x_t.to(column.dtype), column.reshape(-1, *[1] * len(self.shape))
 
 
 class EmpiricalDistribution(_Distribution):
@@ -132,14 +129,10 @@ class ShapesDistribution(_Distribution):
 def _at_every_place(shape: Tensor, size: int) -> Tensor:
     """A shape at each place of its column: (rows, columns, size, size // 3)."""
     (height, width), room = shape.shape, size // 3
-    return torch.stack(
-        [
-            torch.stack(
-                [
-                    F.pad(shape, (left, room - width - left, top, size - height - top))
-                    for left in range(room - width + 1)
-                ]
-            )
-            for top in range(size - height + 1)
-        ]
-    ).double()
+    tops, lefts = range(size - height + 1), range(room - width + 1)
+    pictures = [
+        F.pad(shape, (left, room - width - left, top, size - height - top))
+        for top in tops
+        for left in lefts
+    ]
+    return torch.stack(pictures).unflatten(0, (len(tops), len(lefts))).double()

@@ -133,7 +133,7 @@ class GaussianMixture:
         staircase of chapter 1.
         """
         offsets, variance, logits = self._noised(x_t, alpha_bar)
-        signal = _column(alpha_bar, x_t).sqrt().to(x_t)
+        signal = alpha_bar_column(alpha_bar, x_t).sqrt().to(x_t)
         responsibilities = torch.softmax(logits, dim=1)[:, :, None]
         shrink = (signal * self.std**2 / variance)[:, :, None]
         return (responsibilities * (self.means.to(x_t) + shrink * offsets)).sum(dim=1)
@@ -145,14 +145,14 @@ class GaussianMixture:
     def _noised(self, x: Tensor, alpha_bar: float | Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Offsets to the noised means (n, K, d), variance (n or 1, 1), mode log weights (n, K)."""
         require_points("x", x, self.dim)
-        alpha_bar = _column(alpha_bar, x)
+        alpha_bar = alpha_bar_column(alpha_bar, x)
         offsets = x[:, None, :] - alpha_bar.sqrt().to(x)[:, :, None] * self.means.to(x)
         variance = (alpha_bar * self.std**2 + (1 - alpha_bar)).to(x)
         logits = self.weights.to(x).log() - offsets.square().sum(dim=-1) / (2 * variance)
         return offsets, variance, logits
 
 
-def _column(alpha_bar: float | Tensor, x: Tensor) -> Tensor:
+def alpha_bar_column(alpha_bar: float | Tensor, x: Tensor) -> Tensor:
     """alpha_bar as a column, (1, 1) or (n, 1), on the device of x.
 
     In float64 whatever x is: in float32, 1 - alpha_bar would lose the digits that matter.

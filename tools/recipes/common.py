@@ -60,7 +60,19 @@ def train_toy(means, std, weights, points, steps, batch, seed):
         "excess_steps": np.array(history.excess_steps),
     }
     curves["interrupted"] = np.array(history.interrupted)
-    return curves | {f"net.{name}": w.numpy() for name, w in net.state_dict().items()}
+    return curves | weights_of(net)
+
+
+def weights_of(net):
+    """The weights of a network as arrays, to be kept."""
+    return {f"net.{name}": w.numpy() for name, w in net.state_dict().items()}
+
+
+def with_weights(net, arrays):
+    """The network with the weights that are among the arrays, and the other arrays."""
+    weights = {name for name in arrays if name.startswith("net.")}
+    net.load_state_dict({name[4:]: torch.from_numpy(arrays[name]) for name in weights})
+    return net.eval(), {name: a for name, a in arrays.items() if name not in weights}
 
 
 def train_whole(**settings):
@@ -78,26 +90,24 @@ def trained(mixture, points, steps, batch, seed):
     code = [PACKAGE / f"{name}.py" for name in TRAINING_CODE]
     arrays = kept(train_whole, settings | {"batch": batch, "seed": seed}, code)
     seconds = float(arrays.pop("seconds"))
-    net = mih.ToyDenoiser(dim=mixture.dim)
-    weights = {name: arrays.pop(name) for name in list(arrays) if name.startswith("net.")}
-    net.load_state_dict({name[4:]: torch.from_numpy(w) for name, w in weights.items()})
-    return net.eval(), arrays, seconds
+    return *with_weights(mih.ToyDenoiser(dim=mixture.dim), arrays), seconds
 
 
-def save(name, arrays, mixture, *, seed, seconds, net=None, **config):
+def save(name, arrays, mixture=None, *, seed, seconds, net=None, half=False, **config):
     """Write the artifact of the recipe of this name; mixture and schedule go into its record."""
+    known = {"schedule": SCHEDULE}
+    if mixture is not None:
+        data = {"means": mixture.means.tolist(), "std": mixture.std}
+        known = {"mixture": data, **known}
     mih.save_artifact(
         name,
         arrays,
         recipe=f"python tools/artifacts.py {name}",
-        config={
-            "mixture": {"means": mixture.means.tolist(), "std": mixture.std},
-            "schedule": SCHEDULE,
-            **config,
-        },
+        config={**known, **config},
         seed=seed,
         seconds=seconds,
         net=net,
+        half=half,
     )
 
 

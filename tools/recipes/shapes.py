@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 import mih_utils as mih
 
-from .common import CACHE, PACKAGE, kept
+from .common import CACHE, PACKAGE, kept, save, weights_of, with_weights
 
 CHAIN = {"steps": 250, "beta_start": 4e-4, "beta_end": 0.08}
 TRAINING = {"batch": 32, "lr": 2e-3, "ema": 0.999}
@@ -42,8 +42,7 @@ def train_unet(size, images, steps, seed):
     )
     if history.interrupted:
         raise KeyboardInterrupt
-    weights = {f"net.{key}": weight.numpy() for key, weight in net.state_dict().items()}
-    return weights | {"loss": history.loss.numpy(), "spent": np.array(history.seconds)}
+    return weights_of(net) | {"loss": history.loss.numpy(), "spent": np.array(history.seconds)}
 
 
 def unet(size, generator=None):
@@ -53,11 +52,8 @@ def unet(size, generator=None):
 
 def trained(training):
     """The network, its loss, and the seconds it took."""
-    arrays = kept(train_unet, training, CODE)
-    net = unet(training["size"])
-    weights = {key[4:]: torch.from_numpy(w) for key, w in arrays.items() if key[:4] == "net."}
-    net.load_state_dict(weights)
-    return net.eval(), arrays["loss"], float(arrays["spent"])
+    net, curves = with_weights(unet(training["size"]), kept(train_unet, training, CODE))
+    return net, curves["loss"], float(curves["spent"])
 
 
 def draw(training, n, seed):
@@ -112,6 +108,7 @@ OTHERS = [
     {**MAIN, "steps": 2500, "images": 500},
 ]
 SMALL = {**MAIN, "size": 32}
+COMMON = {"seed": MAIN["seed"], "schedule": CHAIN, "half": True}  # of their artifacts
 
 
 def make_main(name="shapes64", n=4096):
@@ -119,13 +116,9 @@ def make_main(name="shapes64", n=4096):
     net, loss, seconds = trained(MAIN)
     drawn, more = samples(MAIN, n, first_seed=1000)
     arrays = {"loss": loss, "windows": np.array(WINDOWS), "x": drawn["x"]}
-    save(
-        name,
-        arrays | {"log10_hal": np.log10(np.maximum(drawn["hal"], 1e-9)).astype(np.float16)},
-        seconds=seconds + more,
-        net=net,
-        training=TRAINING | MAIN,
-    )
+    arrays["log10_hal"] = np.log10(np.maximum(drawn["hal"], 1e-9)).astype(np.float16)
+    training = TRAINING | MAIN
+    save(name, arrays, seconds=seconds + more, net=net, **COMMON, training=training)
 
 
 def make_others(name="shapes64-others", n=512):
@@ -134,27 +127,14 @@ def make_others(name="shapes64-others", n=512):
     drawn = [samples(training, n, first_seed=2000) for training in OTHERS]
     seconds = sum(s for _, _, s in nets) + sum(s for _, s in drawn)
     x = np.stack([arrays["x"] for arrays, _ in drawn])
-    save(name, {"x": x}, seconds=seconds, training=TRAINING, runs=OTHERS)
+    save(name, {"x": x}, seconds=seconds, **COMMON, training=TRAINING, runs=OTHERS)
 
 
 def make_small(name="shapes32"):
     """The same network for 32 pixels."""
     net, loss, seconds = trained(SMALL)
-    save(name, {"loss": loss}, seconds=seconds, net=net, training=TRAINING | SMALL)
-
-
-def save(name, arrays, *, seconds, net=None, **config):
-    """Write an artifact; the weights take half the room."""
-    mih.save_artifact(
-        name,
-        arrays,
-        recipe=f"python tools/artifacts.py {name}",
-        config={"schedule": CHAIN, **config},
-        seed=MAIN["seed"],
-        seconds=seconds,
-        net=net,
-        half=True,
-    )
+    training = TRAINING | SMALL
+    save(name, {"loss": loss}, seconds=seconds, net=net, **COMMON, training=training)
 
 
 RECIPES = {
