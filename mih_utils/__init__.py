@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"
 
-from . import shapes
+from . import gaussian_refit, recursion, shapes
 from .artifacts import Artifact, ArtifactError, artifact, save_artifact
 from .bridges import Bridges, bridge_census
 from .denoisers import Denoiser, ExactDenoiser, ToyDenoiser, x0_hat
