@@ -5,6 +5,7 @@ __version__ = "0.1.0"
 from . import gaussian_refit, recursion, shapes
 from .artifacts import Artifact, ArtifactError, artifact, save_artifact
 from .bridges import Bridges, bridge_census
+from .classifier import DigitClassifier, train_classifier
 from .denoisers import Denoiser, ExactDenoiser, ToyDenoiser, x0_hat
 from .detection import (
     DetectionReport,
@@ -14,6 +15,7 @@ from .detection import (
     roc,
     sample_below,
 )
+from .digits import DataError, load_digits, load_mnist
 from .distributions import EmpiricalDistribution, ShapesDistribution
 from .exact import Density, exact_density
 from .exact_2d import Density2D, exact_density_2d
@@ -24,6 +26,14 @@ from .explorers import (
     staircase_explorer,
     strip_explorer,
     threshold_explorer,
+)
+from .metrics import (
+    Modes,
+    density_coverage,
+    frechet_distance,
+    kl_divergence,
+    mode_census,
+    total_variation,
 )
 from .mixture import GaussianMixture
 from .sampling import Samples, sample
@@ -49,15 +59,18 @@ __all__ = [
     "Artifact",
     "ArtifactError",
     "Bridges",
+    "DataError",
     "Denoiser",
     "Density",
     "Density2D",
     "DetectionReport",
+    "DigitClassifier",
     "EmpiricalDistribution",
     "ExactDenoiser",
     "Explorer",
     "GaussianMixture",
     "History",
+    "Modes",
     "Samples",
     "Schedule",
     "ShapesDistribution",
@@ -66,17 +79,25 @@ __all__ = [
     "artifact",
     "bridge_census",
     "choose_threshold",
+    "density_coverage",
     "detection_report",
     "draw_bridges",
     "draw_images",
     "exact_density",
     "exact_density_2d",
+    "frechet_distance",
+    "gaussian_refit",
     "hal",
+    "kl_divergence",
+    "load_digits",
+    "load_mnist",
     "log_density",
     "mark_modes",
     "markdown_table",
+    "mode_census",
     "panels",
     "plane_chains_explorer",
+    "recursion",
     "reverse_chains_explorer",
     "roc",
     "sample",
@@ -89,7 +110,9 @@ __all__ = [
     "staircase_explorer",
     "strip_explorer",
     "threshold_explorer",
+    "total_variation",
     "train",
+    "train_classifier",
     "trend",
     "use_style",
     "x0_hat",
