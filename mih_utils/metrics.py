@@ -94,7 +94,7 @@ def mode_census(mixture: GaussianMixture, x: Tensor, k: float = 6) -> Modes:
     nearest, square = nearest[near].cpu(), distance[near].cpu().double().square() / mixture.dim
     count = torch.bincount(nearest, minlength=len(mixture.means))
     second = torch.bincount(nearest, weights=square, minlength=len(mixture.means))
-    share = count / max(1, int(count.sum()))
+    share = count.double() / max(1, int(count.sum()))
     return Modes(
         hallucinated=1 - float(near.double().mean()),
         share=share,
