@@ -94,10 +94,10 @@ def run(
                 kept = keep(more, len(data), memory, generator)
                 shape = tuple(kept.x.shape)
                 require(shape == data.shape, "shape of what keep gives", shape, tuple(data.shape))
-                drawn, x = joined(more.parts), kept.x[:shown].cpu().clone()
-                hal = drawn.hal.cpu() if drawn.hal is not None else None
+                drawn, x = joined(more.parts), _plain(kept.x[:shown])
+                hal = _plain(drawn.hal) if drawn.hal is not None else None
                 found = measure(model, drawn, kept) if measure else {}
-                metrics = {k: v.cpu() if torch.is_tensor(v) else float(v) for k, v in found.items()}
+                metrics = {name: _plain(value) for name, value in found.items()}
                 seconds = time.perf_counter() - start
                 shelf.save(Generation(number, metrics, x, hal, dict(memory), seconds), kept.x)
             generation, left = shelf.load(number)
@@ -114,7 +114,7 @@ def run(
 def generator_of(seed: int, number: int, device: torch.device | str = "cpu") -> torch.Generator:
     """The generator of one generation. Its initial_seed() is a name for a training's checkpoint."""
     state = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)
-    return torch.Generator(device).manual_seed(int(state[0] >> 1))
+    return torch.Generator(device).manual_seed(int(state[0]) >> 1)
 
 
 def _training_set(pool: list[Tensor], n: int, protocol: str, generator) -> Tensor:
@@ -122,6 +122,11 @@ def _training_set(pool: list[Tensor], n: int, protocol: str, generator) -> Tenso
     if protocol != "accumulate-subsample" or len(pool) == 1:
         return points
     return points[torch.randperm(len(points), generator=generator, device=points.device)[:n]]
+
+
+def _plain(value) -> float | Tensor:
+    """A number, or a tensor on the CPU with a memory of its own: of a view, all would be kept."""
+    return value.detach().cpu().clone() if isinstance(value, Tensor) else float(value)
 
 
 class _Candidates:
@@ -159,7 +164,7 @@ class _Shelf:
             self.folder.mkdir(parents=True, exist_ok=True)
             path = self._path(generation.number)
             partial = path.with_suffix(".partial")
-            torch.save({"run": self.name, "left": left.cpu(), **vars(generation)}, partial)
+            torch.save({"run": self.name, "left": _plain(left), **vars(generation)}, partial)
             partial.replace(path)
 
     def load(self, number: int) -> tuple[Generation, Tensor]:

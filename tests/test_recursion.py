@@ -418,6 +418,20 @@ def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 4  # nothing else is left
 
 
+def test_a_file_holds_no_more_than_is_left(tmp_path):
+    """A view, of whose memory all would be stored."""
+
+    def draw(model, n, generator):
+        many = torch.randn(1000 * n, 3, dtype=torch.float64, generator=generator)
+        return mih.Samples(many[:n], many[:n, 0].abs())
+
+    def measure(model, drawn, kept):
+        return {"sheet": kept.x[:2]}
+
+    run(draw=draw, measure=measure, folder=tmp_path)
+    assert all(path.stat().st_size < 10_000 for path in tmp_path.iterdir())
+
+
 SLOW = """
     import time
     import torch

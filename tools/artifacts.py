@@ -9,13 +9,14 @@ threads.
 import argparse
 
 import torch
-from recipes import detector, gaussian_1d, gaussian_2d, shapes
+from recipes import detector, digits, gaussian_1d, gaussian_2d, shapes
 
 RECIPES = {
     **gaussian_1d.RECIPES,
     **gaussian_2d.RECIPES,
     **detector.RECIPES,
     **shapes.RECIPES,
+    **digits.RECIPES,
 }
 
 
