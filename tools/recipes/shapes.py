@@ -100,14 +100,15 @@ def samples(training, n, first_seed):
     return arrays, sum(float(part["seconds"]) for part in parts)
 
 
-MAIN = {"size": 64, "images": 5000, "steps": 6000, "seed": 0}
+MAIN = {"size": 64, "images": 5000, "steps": 16000, "seed": 0}
 OTHERS = [
     {**MAIN, "steps": 1000},
     {**MAIN, "steps": 2500},
-    {**MAIN, "steps": 2500, "images": 1500},
-    {**MAIN, "steps": 2500, "images": 500},
+    {**MAIN, "steps": 6000},
+    {**MAIN, "steps": 6000, "images": 1500},
+    {**MAIN, "steps": 6000, "images": 500},
 ]
-SMALL = {**MAIN, "size": 32}
+SMALL = {**MAIN, "size": 32, "steps": 6000}
 COMMON = {"seed": MAIN["seed"], "schedule": CHAIN, "half": True}  # of their artifacts
 
 
