@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from ._checks import require
+from .classifier import DigitClassifier
 from .denoisers import ToyDenoiser
 from .mixture import GaussianMixture
 from .schedule import Schedule
@@ -24,6 +25,7 @@ from .training import train
 from .unet import UNet
 
 WEIGHTS = "net."  # arrays whose names begin so are the weights of the net
+KINDS = {"net": ToyDenoiser, "unet": UNet, "classifier": DigitClassifier}  # by their configuration
 
 
 class ArtifactError(RuntimeError):
@@ -52,12 +54,11 @@ class Artifact:
         return Schedule.linear(**self._config("schedule"))
 
     @cached_property
-    def net(self) -> ToyDenoiser | UNet:
+    def net(self) -> ToyDenoiser | UNet | DigitClassifier:
         """The trained network, on the CPU, in float32."""
-        if "unet" in self.record["config"]:
-            net = UNet(**self._config("unet"), schedule=self.schedule)
-        else:
-            net = ToyDenoiser(**self._config("net"))
+        kind = next((kind for kind in KINDS if kind in self.record["config"]), "net")
+        more = {"schedule": self.schedule} if kind == "unet" else {}
+        net = KINDS[kind](**self._config(kind), **more)
         net.load_state_dict({name: torch.from_numpy(w) for name, w in self.weights.items()})
         return net.eval()
 
@@ -130,14 +131,14 @@ def save_artifact(
     config: dict,
     seed: int | list[int],
     seconds: float,
-    net: ToyDenoiser | UNet | None = None,
+    net: ToyDenoiser | UNet | DigitClassifier | None = None,
     half: bool = False,
 ) -> Path:
     """Write an artifact and its record; returns the path of the record.
 
     arrays: to store, by name. recipe: the command that makes it. config: what the recipe used, as
-    plain values; its parts "mixture", "schedule" and "net" (or "unet") rebuild the objects of these
-    names. half: store the weights of the net as float16, which takes half the room.
+    plain values; its parts "mixture", "schedule" and "net" (or "unet", "classifier") rebuild the
+    objects of these names. half: store the weights as float16, which takes half the room.
     """
     from . import __version__
 
@@ -145,7 +146,8 @@ def save_artifact(
     if net is not None:
         weights = {key: w.cpu().half() if half else w.cpu() for key, w in net.state_dict().items()}
         arrays = {**arrays, **{WEIGHTS + key: w.numpy() for key, w in weights.items()}}
-        config = {**config, "unet" if isinstance(net, UNet) else "net": net.config}
+        kind = next(kind for kind, network in KINDS.items() if isinstance(net, network))
+        config = {**config, kind: net.config}
     for key, array in arrays.items():
         plain = np.asarray(array).dtype != object
         require(plain, f"arrays[{key!r}]", array, "of numbers: objects would have to be pickled")

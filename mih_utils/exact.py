@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ._checks import require, require_known_steps, require_number
+from ._checks import require, require_count, require_known_steps, require_number
 from ._device import home
 from .denoisers import Denoiser
 from .mixture import GaussianMixture
@@ -67,6 +67,26 @@ class Density:
         Neighbours nearer than 2 k standard deviations leave no gap between them.
         """
         return [self.mass_between(low, high) for low, high in _gaps(mixture, k)]
+
+    def widths(self, mixture: GaussianMixture) -> Tensor:
+        """Width of each generated mode, in units of the true one, from the mass within 6 std: (K,).
+
+        nan for a mode that is not generated at all.
+        """
+        middle, mass = (self.nodes[1:] + self.nodes[:-1]) / 2, self.mass
+        mode, distance = mixture.nearest(middle[:, None])
+        near = distance <= 6
+        count = len(mixture.means)
+        total = torch.bincount(mode[near], weights=mass[near], minlength=count)
+        square = distance[near].square() * mass[near]
+        return (torch.bincount(mode[near], weights=square, minlength=count) / total).sqrt()
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw n points from the density, (n, 1), float32, on the CPU, where `generator` lies."""
+        require_count("n", n)
+        stretch = torch.multinomial(self.mass, n, replacement=True, generator=generator)
+        along = torch.rand(n, dtype=torch.float64, generator=generator)
+        return self.nodes[stretch].lerp(self.nodes[stretch + 1], along)[:, None].float()
 
 
 def exact_density(

@@ -9,7 +9,7 @@ threads.
 import argparse
 
 import torch
-from recipes import detector, digits, gaussian_1d, gaussian_2d, shapes
+from recipes import detector, digits, gaussian_1d, gaussian_2d, recursion, shapes
 
 RECIPES = {
     **gaussian_1d.RECIPES,
@@ -17,6 +17,7 @@ RECIPES = {
     **detector.RECIPES,
     **shapes.RECIPES,
     **digits.RECIPES,
+    **recursion.RECIPES,
 }
 
 

@@ -21,12 +21,17 @@ SCHEDULE = {"steps": 1000, "beta_start": 1e-3, "beta_end": 0.2}
 TRAINING_CODE = ("_checks", "_device", "mixture", "schedule", "denoisers", "training")
 
 
-def kept(compute, settings, code):
-    """compute(**settings), a dict of arrays, or what it gave before; `code` are its files."""
+def key_of(settings, code):
+    """A name for a result that depends on these settings and on the code in these files."""
     key = hashlib.sha256(json.dumps([settings, torch.__version__], sort_keys=True).encode())
     for file in code:
         key.update(Path(file).read_bytes())
-    path = CACHE / f"{key.hexdigest()[:16]}.npz"
+    return key.hexdigest()[:16]
+
+
+def kept(compute, settings, code):
+    """compute(**settings), a dict of arrays, or what it gave before; `code` are its files."""
+    path = CACHE / f"{key_of(settings, code)}.npz"
     if not path.is_file():
         start = time.perf_counter()
         result = compute(**settings)

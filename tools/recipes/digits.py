@@ -5,7 +5,7 @@ import torch
 
 import mih_utils as mih
 
-from .common import PACKAGE, kept
+from .common import PACKAGE, kept, save, weights_of, with_weights
 
 CODE = [*(PACKAGE / f"{name}.py" for name in ("classifier", "digits")), __file__]
 HELD_OUT = 360  # of scikit-learn's digits; MNIST has a test set
@@ -28,27 +28,42 @@ def train(data, epochs, batch, seed):
     generator = torch.Generator().manual_seed(seed)
     net = mih.DigitClassifier(generator=generator)
     loss = mih.train_classifier(net, images, labels, epochs, batch=batch, generator=generator)
-    weights = {f"net.{name}": weight.numpy() for name, weight in net.state_dict().items()}
     accuracy = np.array(net.accuracy(*unseen))
-    return weights | {"loss": loss.numpy(), "accuracy": accuracy}
+    return weights_of(net) | {"loss": loss.numpy(), "accuracy": accuracy}
+
+
+def trained(data, seed=0):
+    """A classifier, and its loss curve, accuracy and seconds."""
+    arrays = kept(train, {"data": data, **DATA[data], "seed": seed}, CODE)
+    return with_weights(mih.DigitClassifier(), arrays)
+
+
+def measure_against(unseen):
+    """A function of generated digits (n, 1, 28, 28): how far they are from real, unseen ones."""
+    classifier, _ = trained("mnist")
+    real = classifier.features(unseen)
+
+    def measure(images):
+        features = classifier.features(images)
+        density, coverage = mih.density_coverage(real, features)
+        classes = torch.bincount(classifier.classes(images), minlength=10)
+        return {
+            "frechet": mih.frechet_distance(real, features),
+            "density": density,
+            "coverage": coverage,
+            "classes": classes / len(images),
+        }
+
+    return measure
 
 
 def make_classifier(name, data, seed=0):
     """Train a classifier and keep it, with its accuracy in the record."""
-    arrays = kept(train, {"data": data, **DATA[data], "seed": seed}, CODE)
-    seconds, accuracy = float(arrays.pop("seconds")), float(arrays.pop("accuracy"))
-    mih.save_artifact(
-        name,
-        arrays,
-        recipe=f"python tools/artifacts.py {name}",
-        config={
-            "classifier": mih.DigitClassifier().config,
-            "training": {"data": data, **DATA[data]},
-            "accuracy": accuracy,
-        },
-        seed=seed,
-        seconds=seconds,
-    )
+    net, arrays = trained(data, seed)
+    accuracy, seconds = (float(arrays[what]) for what in ("accuracy", "seconds"))
+    training = {"data": data, **DATA[data]}
+    arrays = {"loss": arrays["loss"]}
+    save(name, arrays, seed=seed, seconds=seconds, net=net, training=training, accuracy=accuracy)
 
 
 RECIPES = {f"{data}-classifier": (make_classifier, f"{data}-classifier", data) for data in DATA}

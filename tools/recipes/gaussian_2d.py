@@ -48,15 +48,19 @@ def generated(denoiser, chain, mixture):
     return mih.exact_density_2d(denoiser, chain, plane(mixture), progress=False)
 
 
-def middle_of_bridges(mixture, density):
-    """Mass in the middle fifth of the segments between nearest modes, at most 3 std off them.
+def in_the_middle(mixture, points):
+    """Whether points lie in the middle fifth of a segment between nearest modes, at most 3 std off.
 
     That far from all modes there is no blur, only interpolation.
     """
-    found = mih.bridge_census(mixture, density.points)
+    found = mih.bridge_census(mixture, points)
     on_neighbours = (found.pair >= 0) & (found.length[found.pair] < 1.01)
-    middle = (found.along - 0.5).abs() <= 0.1
-    return float(density.mass[on_neighbours & middle].sum())
+    return on_neighbours & ((found.along - 0.5).abs() <= 0.1)
+
+
+def middle_of_bridges(mixture, density):
+    """Generated mass there."""
+    return float(density.mass[in_the_middle(mixture, density.points)].sum())
 
 
 def measured_density(name, seed):

@@ -10,6 +10,7 @@ import json
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch.nn import functional as F
 
 import mih_utils as mih
@@ -23,6 +24,7 @@ PART = 128  # samples drawn at a time
 STEP = 25
 WINDOWS = [(a, b) for a in range(0, 250, STEP) for b in range(a + STEP, 251, STEP)]
 PATCH = 11  # pixels, about the size of a shape
+ALONE = np.zeros((3, 3))  # pixels of different images are not neighbours
 
 
 def train_unet(size, images, steps, seed):
@@ -57,10 +59,10 @@ def trained(training):
 
 
 def draw(training, n, seed):
-    """n samples in sixteen shades, and how x0_hat varied in each window: (n, windows, 3).
+    """n samples in sixteen shades, and how x0_hat varied in each window: (n, windows, 4).
 
-    Of the variance over the steps of the window, pixel by pixel: the mean over the image, over the
-    column where it is largest, and over the patch where it is largest.
+    Of the variance over the steps of the window, pixel by pixel: the mean over the image; over the
+    column, over the patch, and over the component of the sample where it is largest.
     """
     net, _, _ = trained(training)
     generator = torch.Generator().manual_seed(seed)
@@ -72,6 +74,7 @@ def draw(training, n, seed):
     # counted from the end, as windows are, and 25 steps at a time
     x0_hat = out.x0_hat.flip(0).unflatten(0, (-1, STEP))
     sums, squares = x0_hat.sum(dim=1), x0_hat.square().sum(dim=1)
+    components, n_components = ndimage.label(out.x[:, 0] > 0, [ALONE, np.ones((3, 3)), ALONE])
     spread = []
     for first, last in WINDOWS:
         some = slice(first // STEP, last // STEP)
@@ -81,8 +84,25 @@ def draw(training, n, seed):
         patches = F.avg_pool2d(variance, PATCH, stride=1)
         whole = variance.flatten(1).mean(dim=1)
         largest = [v.flatten(1).amax(dim=1) for v in (columns, patches)]
-        spread.append(torch.stack([whole, *largest], dim=1))
+        of_components = largest_mean(variance[:, 0], components, n_components)
+        spread.append(torch.stack([whole, *largest, of_components], dim=1))
     return {"x": shades(out.x), "hal": torch.stack(spread, dim=1).numpy()}
+
+
+def largest_mean(values, components, n_components):
+    """The largest mean over a component, image by image, (n,); 0 without one.
+
+    values: (n, size, size); components: numbered from 1 over all images, 0 outside; same shape.
+    """
+    numbers = np.arange(1, n_components + 1)
+    mean = torch.from_numpy(ndimage.mean(values.numpy(), components, numbers)).float()
+    image = torch.from_numpy(ndimage.maximum(image_of(components), components, numbers)).long()
+    return torch.zeros(len(values)).scatter_reduce(0, image, mean, "amax")
+
+
+def image_of(components):
+    """The number of the image that each pixel is in."""
+    return np.broadcast_to(np.arange(len(components))[:, None, None], components.shape)
 
 
 def shades(images):

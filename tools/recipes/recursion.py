@@ -1,0 +1,337 @@
+"""Chapter 5: models that train on their own samples: on a line, a grid, digits and shapes.
+
+Every run goes on from its last finished generation, every training from its checkpoint. Runs of one
+seed share the first model, whatever they keep of its samples.
+"""
+
+import hashlib
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+import mih_utils as mih
+from mih_utils import recursion
+
+from . import digits, gaussian_1d, gaussian_2d, shapes
+from .common import CACHE, PACKAGE, kept, key_of, save
+
+CODE = [
+    *(PACKAGE / f"{name}.py" for name in ("schedule", "denoisers", "unet", "training", "sampling")),
+    *(PACKAGE / f"{name}.py" for name in ("mixture", "exact", "metrics", "filters", "recursion")),
+]
+# In a generation a mode of the grid loses 4% of its width by this chain, 40% by that of chapter 2.
+CHAIN = {"steps": 1000, "beta_start": 1e-4, "beta_end": 0.02}
+SEEDS = (0, 1)
+K = 6.0
+LINE = {"points": 10_000, "generations": 6, "training": {"steps": 8000, "batch": 256}}
+GRID = {"points": 10_000, "generations": 6, "training": {"steps": 15_000, "batch": 256}}
+WINDOW = (0, 15)
+WINDOWS = [*range(2, 21), *range(25, 101, 5)]  # lengths that are tried on generation 0
+SHOWN = 1500
+# Images are drawn by every 2nd or 3rd step of the chain, and watched in its middle.
+IMAGES = {"batch": 64, "lr": 2e-3, "ema": 0.999}
+DIGITS = {"images": 3000, "generations": 4, "training": {"steps": 4000, **IMAGES}}
+SHAPES = {"images": 2000, "generations": 3, "training": {"steps": 4000, **IMAGES}}
+DRAWN_STEPS, WATCHED = 100, (30, 60)
+
+
+def policies(extra):
+    """Protocol and filter by name; `extra` is the share that filters draw more than they keep."""
+    return {
+        "random": ("replace", recursion.at_random(extra)),
+        "lowest Hal": ("replace", recursion.lowest_hal(extra)),
+        "accumulate": ("accumulate", recursion.everything),
+    }
+
+
+def trained(net, data, schedule, generator, **training):
+    """The network, trained on the data; a second call with the same goes on, or loads it."""
+    settings = [training, net.config, generator.initial_seed()]
+    settings.append(hashlib.sha256(data.numpy().tobytes()).hexdigest())
+    checkpoint = CACHE / f"training-{key_of(settings, CODE[:4])}.pt"
+    training |= {"checkpoint": checkpoint, "generator": generator}
+    if mih.train(net, data, schedule, **training).interrupted:
+        raise KeyboardInterrupt
+    return net
+
+
+def generations(what, policy, seed, data, settings, **functions):
+    """All generations of a policy; a second call goes on after the last finished one."""
+    protocol, keep = policy
+    key = key_of([settings, protocol, keep.__name__, seed], [*CODE, __file__])
+    run = recursion.run(
+        data,
+        generations=settings["generations"],
+        protocol=protocol,
+        keep=keep,
+        shown=SHOWN,
+        folder=CACHE / f"{what}-{key}",
+        seed=seed,
+        **functions,
+    )
+    return list(run)
+
+
+def stacked(runs, metrics=None):
+    """The metrics of runs {policy: [generations of each seed]}: {policy/metric: (seeds, …)}."""
+    return {
+        f"{policy}/{metric}": np.array(
+            [[np.asarray(g.metrics[metric]) for g in run] for run in some], dtype=np.float32
+        )
+        for policy, some in runs.items()
+        for metric in metrics or some[0][0].metrics
+    }
+
+
+def seconds_of(runs):
+    """What all generations took. A first model that was loaded is counted once."""
+    return sum(g.seconds for some in runs.values() for run in some for g in run)
+
+
+# On a line, where the whole density of every generation is known
+
+
+def line_run(policy, seed):
+    """Replace or accumulate; a generation learns from points of the computed densities."""
+    mixture, schedule = gaussian_1d.line([1, 2, 3]), mih.Schedule.linear(**CHAIN)
+    grid = torch.linspace(0, 4, 2048)
+
+    def fit(data, generator):
+        net = mih.ToyDenoiser(dim=1, generator=generator)
+        trained(net, data, schedule, generator, **LINE["training"])
+        return mih.exact_density(net, schedule, grid, progress=False)
+
+    def draw(density, n, generator):
+        return density.sample(n, generator)
+
+    def measure(density, drawn, kept):
+        return {
+            "p": density.p.float(),
+            "outside": density.mass_outside(mixture, K),
+            "between": sum(density.gap_masses(mixture, K)[1:-1]),
+            "widths": density.widths(mixture),
+            "masses": torch.tensor(
+                [density.mass_between(m - 0.5, m + 0.5) for m in mixture.means[:, 0].tolist()]
+            ),
+            "tv": mih.total_variation(density, mixture),
+            "kl": mih.kl_divergence(density, mixture),
+        }
+
+    data = mixture.sample(LINE["points"], torch.Generator().manual_seed(seed))
+    functions = {"fit": fit, "draw": draw, "measure": measure}
+    return generations("line", policy, seed, data, LINE, **functions)
+
+
+def make_line(name="recursion-line"):
+    """What every generation generates, as a density, and how far that is from the data."""
+    protocols = {p: (p, recursion.everything) for p in ("replace", "accumulate")}
+    runs = {p: [line_run(policy, seed) for seed in SEEDS] for p, policy in protocols.items()}
+    save(
+        name,
+        stacked(runs),
+        gaussian_1d.line([1, 2, 3]),
+        seed=list(SEEDS),
+        seconds=seconds_of(runs),
+        schedule=CHAIN,
+        training=LINE,
+        k=K,
+    )
+
+
+# On the grid
+
+
+def grid_fit(data, generator):
+    net = mih.ToyDenoiser(dim=2, generator=generator)
+    return trained(net, data, mih.Schedule.linear(**CHAIN), generator, **GRID["training"])
+
+
+def grid_draw(net, n, generator, **settings):
+    schedule = mih.Schedule.linear(**CHAIN)
+    return mih.sample(
+        net, schedule, n, (2,), window=WINDOW, progress=False, generator=generator, **settings
+    )
+
+
+def area(hal, hallucinated):
+    """Area under the ROC curve, nan if there is no hallucination."""
+    if not hallucinated.any() or hallucinated.all():
+        return float("nan")
+    false_positive, true_positive = mih.roc(hal[hallucinated], hal[~hallucinated])
+    return float(torch.trapezoid(true_positive, false_positive.to(true_positive)))
+
+
+def grid_measure(net, drawn, kept):
+    mixture = gaussian_2d.DATA["grid25"]
+    census = mih.mode_census(mixture, kept.x, K)
+    hallucinated = mixture.distance(drawn.x) > K
+    return {
+        "drawn_outside": hallucinated.double().mean(),
+        "outside": census.hallucinated,
+        "middle": gaussian_2d.in_the_middle(mixture, kept.x).double().mean(),
+        "alive": census.alive,
+        "entropy": census.entropy,
+        "widths": census.width,
+        "shares": census.share,
+        "auc": area(drawn.hal, hallucinated),
+    }
+
+
+def grid_data(seed):
+    return gaussian_2d.DATA["grid25"].sample(GRID["points"], torch.Generator().manual_seed(seed))
+
+
+def grid_windows(n=20_000):
+    """How well Hal finds the hallucinations of the first model, by the length of its window."""
+    generator = recursion.generator_of(SEEDS[0], 0)
+    net = grid_fit(grid_data(SEEDS[0]), generator)
+    out = grid_draw(net, n, generator, keep=range(max(WINDOWS)))
+    hallucinated = gaussian_2d.DATA["grid25"].distance(out.x) > K
+    x0_hat = out.x0_hat.flip(0)
+    return {"auc": np.array([area(mih.hal(x0_hat[:last]), hallucinated) for last in WINDOWS])}
+
+
+def make_grid(name="recursion-grid"):
+    """Three policies, two seeds: metrics, and samples of the first seed."""
+    functions = {"fit": grid_fit, "draw": grid_draw, "measure": grid_measure}
+    runs = {
+        policy: [
+            generations("grid", settings, seed, grid_data(seed), GRID, **functions)
+            for seed in SEEDS
+        ]
+        for policy, settings in policies(0.025).items()
+    }
+    scan = kept(grid_windows, {}, [*CODE, __file__])
+    arrays = stacked(runs) | {"windows": np.array(WINDOWS), "windows_auc": scan["auc"]}
+    for policy, (first, *_) in runs.items():
+        arrays[f"{policy}/x"] = np.stack([g.x.numpy() for g in first]).astype(np.float16)
+    save(
+        name,
+        arrays,
+        gaussian_2d.DATA["grid25"],
+        seed=list(SEEDS),
+        seconds=seconds_of(runs) + float(scan["seconds"]),
+        schedule=CHAIN,
+        training=GRID,
+        window=WINDOW,
+        k=K,
+    )
+
+
+# On images
+
+
+def image_fit(training):
+    """fit for images of 32 pixels, of which the network sees two by two as one."""
+
+    def fit(data, generator):
+        schedule = mih.Schedule.linear(**shapes.CHAIN)
+        net = mih.UNet(patch=2, schedule=schedule, generator=generator)
+        return trained(net, data, schedule, generator, **training)
+
+    return fit
+
+
+def image_draw(statistic):
+    """draw for images, with statistic(x0_hat) of the steps watched as Hal."""
+
+    def draw(net, n, generator):
+        schedule = mih.Schedule.linear(**shapes.CHAIN).respaced(DRAWN_STEPS)
+        steps = range(*WATCHED)
+        out = mih.sample(
+            net, schedule, n, (1, 32, 32), keep=steps, fixed_large=False, generator=generator
+        )
+        return mih.Samples(out.x.clamp(-1, 1), statistic(out.x0_hat))
+
+    return draw
+
+
+def one_column_out(x0_hat):
+    """How far the column that varies most is above the median of the three (chapter 4)."""
+    variance = x0_hat[..., :30].var(dim=0, unbiased=False)
+    columns = F.avg_pool2d(variance, (32, 10)).flatten(1)
+    return columns.amax(dim=1) - columns.median(dim=1).values
+
+
+def shapes_run(policy, seed=0):
+    data = mih.shapes.dataset(SHAPES["images"], 32, generator=torch.Generator().manual_seed(seed))
+
+    def measure(net, drawn, kept):
+        found, of_all = mih.shapes.census(kept.x), mih.shapes.census(drawn.x)
+        return {
+            "impossible": found.hallucinated.double().mean(),
+            "drawn_impossible": of_all.hallucinated.double().mean(),
+            "auc": area(drawn.hal, of_all.hallucinated),
+            "white": (kept.x > 0).double().mean(),
+        }
+
+    functions = {
+        "fit": image_fit(SHAPES["training"]),
+        "draw": image_draw(one_column_out),
+        "measure": measure,
+    }
+    return generations("shapes", policy, seed, data, SHAPES, **functions)
+
+
+def make_shapes(name="recursion-shapes", extra=1 / 3):
+    """Two policies: share of impossible images, and some of the images."""
+    some = {name: policies(extra)[name] for name in ("random", "lowest Hal")}
+    runs = {policy: [shapes_run(settings)] for policy, settings in some.items()}
+    save_images(name, runs, 64, SHAPES | {"extra": extra})
+
+
+def padded(images):
+    """MNIST's 28 pixels with a black border: 32."""
+    return F.pad(images, (2, 2, 2, 2), value=-1)
+
+
+def mnist_run(policy, seed=0):
+    images, _ = mih.load_mnist()
+    unseen, _ = mih.load_mnist(split="test")
+    generator = torch.Generator().manual_seed(seed)
+    data = padded(images[torch.randperm(len(images), generator=generator)[: DIGITS["images"]]])
+    measure = digits.measure_against(unseen[: DIGITS["images"]])
+    functions = {
+        "fit": image_fit(DIGITS["training"]),
+        "draw": image_draw(mih.hal),
+        "measure": lambda net, drawn, kept: measure(kept.x[..., 2:-2, 2:-2]),
+    }
+    run = generations("mnist", policy, seed, data, DIGITS, **functions)
+    return run, measure(data[..., 2:-2, 2:-2])
+
+
+def make_mnist(name="recursion-mnist"):
+    """Two policies: how far the digits are from real ones, and some of them."""
+    some = {name: policies(0.025)[name] for name in ("random", "lowest Hal")}
+    both = {policy: mnist_run(settings) for policy, settings in some.items()}
+    runs = {policy: [run] for policy, (run, _) in both.items()}
+    real = {f"real/{m}": np.array(value) for m, value in both["random"][1].items()}
+    save_images(name, runs, 100, DIGITS, real)
+
+
+def save_images(name, runs, shown, settings, arrays=None):
+    """Metrics, Hal of all that was drawn, and the first images, in sixteen shades."""
+    arrays = stacked(runs) | (arrays or {})
+    for policy, (run, *_) in runs.items():
+        arrays[f"{policy}/x"] = np.stack([shapes.shades(g.x[:shown]) for g in run])
+        hal = [np.log10(g.hal.clamp(min=1e-9).numpy()) for g in run]
+        arrays[f"{policy}/log10_hal"] = np.stack(hal).astype(np.float16)
+    save(
+        name,
+        arrays,
+        seed=0,
+        seconds=seconds_of(runs),
+        schedule=shapes.CHAIN,
+        training=settings,
+        drawn_steps=DRAWN_STEPS,
+        window=WATCHED,
+    )
+
+
+RECIPES = {
+    "recursion-line": (make_line,),
+    "recursion-grid": (make_grid,),
+    "recursion-mnist": (make_mnist,),
+    "recursion-shapes": (make_shapes,),
+}
