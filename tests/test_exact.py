@@ -93,6 +93,9 @@ def test_one_gaussian_follows_the_variance_recursion(mean, std, fixed_large, ste
     assert float(found.mass @ middle) == pytest.approx(centre, abs=1e-4 * spread)
     second = float(found.mass @ (middle - centre) ** 2)
     assert second == pytest.approx(spread**2, rel=1e-3)
+    if abs(centre - mean) < 1e-3 * std and spread < 1.5 * std:  # or 6 std would cut it
+        widths = found.widths(mih.GaussianMixture.line([mean], std))
+        assert widths.tolist() == pytest.approx([spread / std], rel=1e-2)
     width = spread / float(found.grid[1] - found.grid[0])
     if width > 8:  # a cell is then short beside the bump
         p = stats.norm.pdf(found.grid.numpy(), centre, spread)
@@ -380,6 +383,44 @@ def test_no_step_waits_for_the_device(host_syncs, eta):
     assert abs(counts[1] - counts[0]) < 10
 
 
+# What is read from a density
+
+
+def test_each_mode_has_its_width():
+    """Three narrow bumps by hand: the second is twice as wide as the truth, the third is lost."""
+    nodes = torch.linspace(0, 4, 40_001, dtype=torch.float64)
+    middle = (nodes[1:] + nodes[:-1]) / 2
+    mass = sum(
+        torch.from_numpy(stats.norm.pdf(middle.numpy(), m, s)) for m, s in ((1, 0.05), (2, 0.1))
+    )
+    found = mih.Density(grid(16), grid(16), nodes, mass / mass.sum(), 0.0, monotone=True)
+    widths = found.widths(mih.GaussianMixture.line([1, 2, 8], 0.05))
+    cut = stats.truncnorm(-3, 3).std()  # 6 true widths are 3 of the wide bump
+    assert widths[:2].tolist() == pytest.approx([1, 2 * cut], rel=1e-4)
+    assert widths[2].isnan()
+
+
+def test_points_drawn_from_a_density_have_it():
+    found = density(perturbed)
+    x = found.sample(200_000, torch.Generator().manual_seed(0))
+    assert x.shape == (200_000, 1)
+    assert x.dtype == torch.float32
+    for low, high in pairwise([-1, 0.9, 1.0, 1.2, 1.5, 1.98, 2.5, 3.05, 5]):
+        expected = found.mass_between(low, high)
+        share = float(((x >= low) & (x < high)).double().mean())
+        assert abs(share - expected) < 4.5 * (expected * (1 - expected) / len(x)) ** 0.5 + 1e-5
+    again = found.sample(200_000, torch.Generator().manual_seed(0))
+    assert again.equal(x)
+
+
+def test_points_of_a_folded_density_lie_where_its_mass_is():
+    found = density(folding)
+    assert not found.monotone
+    x = found.sample(50_000, torch.Generator().manual_seed(1))[:, 0].double().sort().values
+    below = torch.tensor([found.mass_between(-INFINITY, float(q)) for q in x[::5000]])
+    assert (below - torch.arange(0, 50_000, 5000) / 50_000).abs().max() < 0.012
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize("eta", [1.0, 0.0])
 def test_a_gpu_gives_the_density_of_the_cpu(eta):
@@ -418,6 +459,8 @@ def test_bad_input_is_refused_by_name_and_value(settings, name, value):
 @pytest.mark.parametrize(
     ("call", "name", "value"),
     [
+        (lambda d: d.sample(0), "n", "0"),
+        (lambda d: d.widths(mih.GaussianMixture([[0, 0]], 1)), "x", "1"),
         (lambda d: d.mass_between(2, 1), "low", "2"),
         (lambda d: d.mass_between(math.nan, 1), "low", "nan"),
         (lambda d: d.mass_outside(MIX, 0), "k", "0"),

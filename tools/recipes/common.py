@@ -99,7 +99,10 @@ def trained(mixture, points, steps, batch, seed):
 
 
 def save(name, arrays, mixture=None, *, seed, seconds, net=None, half=False, **config):
-    """Write the artifact of the recipe of this name; mixture and schedule go into its record."""
+    """Write the artifact of the recipe of this name; mixture and schedule go into its record.
+
+    schedule=None: there is none.
+    """
     known = {"schedule": SCHEDULE}
     if mixture is not None:
         data = {"means": mixture.means.tolist(), "std": mixture.std}
@@ -108,7 +111,7 @@ def save(name, arrays, mixture=None, *, seed, seconds, net=None, half=False, **c
         name,
         arrays,
         recipe=f"python tools/artifacts.py {name}",
-        config={**known, **config},
+        config={key: value for key, value in {**known, **config}.items() if value is not None},
         seed=seed,
         seconds=seconds,
         net=net,

@@ -61,9 +61,8 @@ def make_classifier(name, data, seed=0):
     """Train a classifier and keep it, with its accuracy in the record."""
     net, arrays = trained(data, seed)
     accuracy, seconds = (float(arrays[what]) for what in ("accuracy", "seconds"))
-    training = {"data": data, **DATA[data]}
-    arrays = {"loss": arrays["loss"]}
-    save(name, arrays, seed=seed, seconds=seconds, net=net, training=training, accuracy=accuracy)
+    known = {"training": {"data": data, **DATA[data]}, "accuracy": accuracy, "schedule": None}
+    save(name, {"loss": arrays["loss"]}, seed=seed, seconds=seconds, net=net, **known)
 
 
 RECIPES = {f"{data}-classifier": (make_classifier, f"{data}-classifier", data) for data in DATA}
