@@ -27,6 +27,7 @@ from .explorers import (
     strip_explorer,
     threshold_explorer,
 )
+from .explorers_recursion import generations_explorer, refit_explorer
 from .metrics import (
     Modes,
     density_coverage,
@@ -87,6 +88,7 @@ __all__ = [
     "exact_density_2d",
     "frechet_distance",
     "gaussian_refit",
+    "generations_explorer",
     "hal",
     "kl_divergence",
     "load_digits",
@@ -98,6 +100,7 @@ __all__ = [
     "panels",
     "plane_chains_explorer",
     "recursion",
+    "refit_explorer",
     "reverse_chains_explorer",
     "roc",
     "sample",

@@ -52,6 +52,7 @@
   }
 
   function drawPanel(canvas, panel, arrays, at) {
+    if (panel.yby !== null) panel = { ...panel, y: panel.y[at[panel.yby]], ylabel: panel.ylabel[at[panel.yby]] };
     const style = getComputedStyle(canvas);
     const colour = (role) => style.getPropertyValue("--mih-" + role).trim();
     const ink = style.color, ratio = window.devicePixelRatio || 1;
@@ -110,8 +111,9 @@
           const [from, to] = pick(arrays[line.span], [0], at, 0).map(Math.round);
           x = x.subarray(from, to); y = y.subarray(from, to);
         }
+        if (line.bells) [x, y] = bells(x, y);
         const flagged = line.flag && pick(arrays[line.flag], [line.by[0]], at, shift)[0] > 0.5;
-        g.strokeStyle = g.fillStyle = colour(flagged ? "hallucination" : line.role);
+        g.strokeStyle = g.fillStyle = colour(flagged ? "hallucination" : Array.isArray(line.role) ? line.role[at[line.by[0]]] : line.role);
         if (line.points) { dots(g, line, x, y, X, Y); continue; }
         g.lineWidth = line.width || 2;
         g.setLineDash(line.dash ? [6, 4] : []);
@@ -133,15 +135,27 @@
     g.restore();
   }
 
-  // A picture out of its sheet; the page shows each of its pixels as a whole number of the screen's.
+  // A picture out of its sheet; the page shows each of its pixels as a whole number of the screen's,
+  // or, of a picture too large for three of them, smoothly at the width there is.
   function drawPicture(canvas, picture, arrays, at) {
     const array = arrays[picture.name], [h, w] = array.shape.slice(-2), frame = canvas.parentElement;
-    const ratio = window.devicePixelRatio || 1, scale = Math.max(1, Math.floor((frame.clientWidth * ratio) / w));
+    const ratio = window.devicePixelRatio || 1, fit = (frame.clientWidth * ratio) / w, scale = fit < 3 ? fit : Math.floor(fit);
+    canvas.style.imageRendering = fit < 3 ? "auto" : "pixelated";
     frame.style.setProperty("--mih-side", (w * scale) / ratio + "px");
     canvas.width = w;
     canvas.height = h;
     const left = w * rowAt(array, picture.by, at, 0), row = array.sheet.naturalWidth;
     if (row) canvas.getContext("2d").drawImage(array.sheet, left % row, h * Math.floor(left / row), w, h, 0, 0, w, h);
+  }
+
+  // The curves of normal densities, one after the other, with a gap after each.
+  function bells(means, stds) {
+    const x = [], y = [];
+    means.forEach((mean, i) => {
+      for (let j = -50; j <= 50; j++) { x.push(mean + (j / 10) * stds[i]); y.push(Math.exp((-j * j) / 200) / (2.5066 * stds[i])); }
+      x.push(NaN); y.push(NaN);
+    });
+    return [x, y];
   }
 
   // Dots, or rings: tiny ones as squares, the others as one path, so that thousands take no time.
@@ -226,6 +240,8 @@
     readout.setAttribute("aria-live", "polite");
     const controls = document.createElement("div");
     controls.className = "mih-controls";
+    const words = spec.sliders.flatMap((slider) => slider.ticks.map((tick) => tick.length));
+    controls.style.setProperty("--mih-longest", Math.max(...words) + "ch");  // no slider moves under the finger
     controls.append(...inputs.map((input) => input.row));
     root.append(controls, stage, legend(spec), readout);
 

@@ -46,12 +46,14 @@ class Line:
     position of that slider, paints a row as a hallucination where it is 1. `span`, an array of
     (start, stop) for each position of the first slider, draws only that part of the line.
 
-    `points` draws dots instead, of radius `width`, and `hollow` rings.
+    `points` draws dots instead, of radius `width`, and `hollow` rings. `bells` draws a normal
+    density for each number: its mean in x, its standard deviation in y. A list of roles has one for
+    each position of the first slider in `by`.
     """
 
     x: str
     y: str
-    role: str
+    role: str | list[str]
     label: str = ""
     by: list[int] = field(default_factory=lambda: [0])
     xby: list[int] = field(default_factory=list)
@@ -60,6 +62,7 @@ class Line:
     span: str | None = None
     points: bool = False
     hollow: bool = False
+    bells: bool = False
     dash: bool = False
     fill: bool = False
     ends: bool = False
@@ -70,14 +73,15 @@ class Line:
 class Panel:
     """One set of axes: ranges, names, lines, alternative text.
 
-    `marks` shows where the modes are: bands {axis, low, high} or circles {x, y, radius}.
+    `marks` shows where the modes are: bands {axis, low, high} or circles {x, y, radius}. Lists of
+    names and ranges for y have one for each position of the slider `yby`.
     """
 
     title: str
     xlabel: str
-    ylabel: str
+    ylabel: str | list[str]
     x: tuple[float, float]
-    y: tuple[float, float]
+    y: tuple[float, float] | list[tuple[float, float]]
     lines: list[Line]
     alt: str
     marks: list[dict] = field(default_factory=list)
@@ -87,6 +91,7 @@ class Panel:
     """Whether both axes have one scale; their ranges must then be equally long."""
     wide: bool = False
     """Whether the panel takes a row of its own."""
+    yby: int | None = None
 
 
 @dataclass
@@ -94,7 +99,7 @@ class Picture:
     """A grey picture that follows the sliders in `by`, its pixels drawn as squares.
 
     name: of an array of bytes, (positions of each of these sliders, height, width). The picture's
-    columns, equally wide, are underlined in the colours of `columns`.
+    columns, equally wide, are underlined in the colours of `columns`, if there are any.
     """
 
     title: str
@@ -182,8 +187,10 @@ class Explorer:
             for line in panel.lines:
                 for row in line.rows:
                     self._draw(ax, line, at, row)
-            ax.set(title=panel.title, xlabel=panel.xlabel, ylabel=panel.ylabel)
-            ax.set(xlim=panel.x, ylim=panel.y)
+            ylabel, y = panel.ylabel, panel.y
+            if panel.yby is not None:
+                ylabel, y = ylabel[at[panel.yby]], y[at[panel.yby]]
+            ax.set(title=panel.title, xlabel=panel.xlabel, ylabel=ylabel, xlim=panel.x, ylim=y)
             if panel.square:
                 ax.set_box_aspect(1)
         return figure
@@ -193,8 +200,11 @@ class Explorer:
         if line.span:
             shown = slice(*self._pick(line.span, [0], at, 0).astype(int))
             x, y = x[shown], y[shown]
+        if line.bells:
+            x, y = _bells(x, y)
         flagged = line.flag and self._pick(line.flag, line.by[:1], at, row)[0]
-        color = COLORS["hallucination" if flagged else line.role]
+        role = line.role if isinstance(line.role, str) else line.role[at[line.by[0]]]
+        color = COLORS["hallucination" if flagged else role]
         if line.points:
             edge = {"markerfacecolor": "none"} if line.hollow else {"markeredgewidth": 0}
             ax.plot(x, y, "o", color=color, markersize=1.6 * line.width, alpha=0.8, **edge)
@@ -218,6 +228,13 @@ class Explorer:
         figure.savefig(buffer, format="png", dpi=80, metadata={"Software": None})
         plt.close(figure)
         return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _bells(means: np.ndarray, stds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The curves of normal densities, one after the other, with a gap after each."""
+    z = np.append(np.linspace(-5, 5, 101), np.nan)
+    curves = means[:, None] + stds[:, None] * z, np.exp(-z * z / 2) / (2.5066 * stds[:, None])
+    return curves[0].ravel(), curves[1].ravel()
 
 
 def _show(ax, picture: Picture, pixels: np.ndarray) -> None:

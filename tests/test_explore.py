@@ -271,6 +271,38 @@ def test_a_wide_panel_has_a_row_of_its_own():
     assert [panel["wide"] for panel in stored(found)["panels"]] == [True, False, False]
 
 
+def test_bells_are_normal_densities_with_gaps_between():
+    found = scatter(Line("x", "std", "learned", by=[0], xby=[0], bells=True))
+    found.arrays["std"] = 0.1 + found.arrays["y"] ** 2
+    _, line = drawn(found)
+    x, y = (np.reshape(values, (40, -1)) for values in line.get_data())
+    assert np.isnan(y[:, -1]).all()
+    for mean, std, xs, ys in zip(
+        found.arrays["x"][1], found.arrays["std"][1], x[:, :-1], y[:, :-1], strict=True
+    ):
+        density = np.exp(-(((xs - mean) / std) ** 2) / 2) / (std * np.sqrt(2 * np.pi))
+        np.testing.assert_allclose(ys, density, rtol=1e-4)
+        assert ys.sum() * (xs[1] - xs[0]) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_colour_for_each_position():
+    roles = ["learned", "other", "data"]
+    found = scatter(Line("x", "y", roles, xby=[0]))
+    for found.sliders[0].start, role in enumerate(roles):
+        _, line = drawn(found)
+        assert line.get_color() == COLORS[role]
+    assert stored(found)["panels"][0]["lines"][0]["role"] == roles
+
+
+def test_a_range_and_a_name_for_each_position():
+    found = scatter(ranges=((-3, 3), [(0, 1), (2, 5), (-7, 0)]), yby=0)
+    found.panels[0].ylabel = ["a", "b", "c"]
+    ax, _ = drawn(found)
+    assert ax.get_ylim() == (2, 5)
+    assert ax.get_ylabel() == "b"
+    assert stored(found)["panels"][0]["y"] == [[0, 1], [2, 5], [-7, 0]]
+
+
 def test_page_knows_what_to_play():
     assert stored(scatter())["sliders"][0]["play"] is True
     assert [slider["play"] for slider in stored(explorer())["sliders"]] == [False, False]

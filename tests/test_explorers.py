@@ -429,3 +429,254 @@ def test_pages_in_the_plane_are_light_and_always_the_same():
         page = make()._repr_html_()
         assert len(page.encode()) < 350_000
         assert make()._repr_html_() == page
+
+
+# Models trained on their own samples
+
+
+@pytest.fixture(scope="module")
+def refits():
+    return mih.refit_explorer((5, 100), fits=30, generator=torch.Generator().manual_seed(0))
+
+
+STOPS = [*range(21), 22, 24, 26, 28, 30]  # of the slider of the fits
+PROTOCOLS = mih.recursion.PROTOCOLS
+
+
+def test_refits_are_those_of_the_simulation(refits):
+    generator = torch.Generator().manual_seed(0)
+    arrays = refits.arrays
+    for i, n in enumerate((5, 100)):
+        luck = generator.get_state()
+        for j, protocol in enumerate(PROTOCOLS):
+            generator.set_state(luck)
+            mean, variance = mih.gaussian_refit.simulate(
+                n, 30, repeats=5, protocol=protocol, generator=generator
+            )
+            shown = variance[STOPS]
+            np.testing.assert_array_equal(arrays["mean"][:, i, j], mean[STOPS])
+            np.testing.assert_allclose(arrays["std"][:, i, j], shown.sqrt().clamp(min=2e-3))
+            np.testing.assert_allclose(arrays["log variance here"][:, i, j], shown.log10())
+            paths = arrays["log variance"][i, j].reshape(5, 32)
+            np.testing.assert_allclose(paths[:, :-1].T, variance.log10())
+            assert np.isnan(paths[:, -1]).all()
+    np.testing.assert_array_equal(arrays["fit"].reshape(5, 32)[:, :-1], [range(31)] * 5)
+    for name in ("here", "dots"):
+        assert (arrays[name] == np.array(STOPS)[:, None]).all()
+
+
+def test_refits_under_all_protocols_have_the_same_luck(refits):
+    for name in ("mean", "std"):
+        first = refits.arrays[name][1]
+        assert (first == first[:, :1]).all()
+        assert (refits.arrays[name][2] != refits.arrays[name][2][:, :1]).any()
+
+
+def test_what_is_expected_of_refits(refits):
+    k = np.arange(31)
+    for i, n in enumerate((5, 100)):
+        replace, accumulate, _ = 10 ** refits.arrays["expected"][i]
+        np.testing.assert_allclose(replace, (1 - 1 / n) ** k)
+        np.testing.assert_allclose(accumulate[1:], np.cumprod(1 - 1 / (n * k[1:] ** 2.0)))
+        typical = mih.gaussian_refit.expected_log_variance(n, 30).numpy() / np.log(10)
+        np.testing.assert_allclose(refits.arrays["typical"][i, 0], typical)
+    assert np.isnan(refits.arrays["typical"][:, 1:]).all()
+
+
+def test_refit_sentences_say_what_is_left(refits):
+    for position, sentence in enumerate(refits.readout):  # the last slider runs fastest
+        stop, i, j = np.unravel_index(position, (len(STOPS), 2, 3))
+        k, n, protocol = STOPS[stop], (5, 100)[i], PROTOCOLS[j]
+        if k == 0:
+            assert sentence.startswith("No fit yet")
+            continue
+        left = mih.gaussian_refit.expected_variance(n, k, protocol=protocol)[-1]
+        lineages = 10 ** refits.arrays["log variance here"][stop, i, j]
+        assert f"After {k} fit" in sentence
+        assert f"n = {n} ({protocol}), {mih.share(float(left))} of" in sentence
+        assert f"{mih.share(lineages.min())} to {mih.share(lineages.max())}." in sentence
+
+
+def test_refit_explorer_with_one_of_everything():
+    generator = torch.Generator().manual_seed(0)
+    found = mih.refit_explorer([2], fits=1, lineages=1, generator=generator)
+    assert [slider.start for slider in found.sliders] == [1, 0, 0]
+    assert 'class="mih-explorer"' in found._repr_html_()
+
+
+@pytest.mark.parametrize(
+    "name, value, settings",
+    [
+        ("sizes", "()", {"sizes": ()}),
+        ("n", "1", {"sizes": (1,)}),
+        ("fits", "0", {"fits": 0}),
+        ("lineages", "0", {"lineages": 0}),
+    ],
+)
+def test_refit_explorer_says_what_is_wrong(name, value, settings):
+    with refusal(name, value):
+        mih.refit_explorer(**settings, generator=torch.Generator())
+
+
+def test_a_page_of_refits_is_light_and_always_the_same():
+    pages = [
+        mih.refit_explorer(generator=torch.Generator().manual_seed(0))._repr_html_()
+        for _ in range(2)
+    ]
+    assert pages[0] == pages[1]
+    assert len(pages[0].encode()) < 300_000
+
+
+def generations(policies=2, steps=3, n=40):
+    """Points of which ever more are off the modes, and two metrics of which one has a gap."""
+    generator = torch.Generator().manual_seed(0)
+    names = [f"policy {i}" for i in range(policies)]
+    samples = {name: GRID.sample(steps * n, generator=generator).float() for name in names}
+    samples = {name: x.reshape(steps, n, 2) for name, x in samples.items()}
+    for i, x in enumerate(samples.values()):
+        for g in range(steps):
+            off = torch.randperm(n, generator=generator)[: 4 * g + i]
+            x[g, off] += 8 * GRID.std
+    metrics = {
+        "hallucinated (%)": {p: [10.0 * g + i for g in range(steps)] for i, p in enumerate(names)},
+        "KL divergence": {p: [2e-4, *[np.nan] * (steps - 1)] for p in reversed(names)},
+    }
+    return samples, metrics
+
+
+def test_generations_show_every_point_once_on_its_side():
+    samples, metrics = generations()
+    arrays = mih.generations_explorer(samples, metrics, mixture=GRID).arrays
+    for i, x in enumerate(samples.values()):
+        for g in range(3):
+            far = GRID.distance(x[g].double()) > 6
+            assert far.sum() == 4 * g + i
+            for name, chosen in (("far", far), ("near", ~far)):
+                drawn = np.stack([arrays[f"{name} {axis}"][i, g] for axis in "xy"], axis=1)
+                drawn = drawn[~np.isnan(drawn).any(axis=1)]
+                np.testing.assert_array_equal(drawn, x[g][chosen].double())
+
+
+def test_generations_show_the_metrics_of_all_policies():
+    samples, metrics = generations()
+    found = mih.generations_explorer(samples, metrics, mixture=GRID)
+    for m, metric in enumerate(metrics.values()):
+        for i, policy in enumerate(samples):
+            for name, shown in (
+                (f"policy {i}", found.arrays[f"policy {i}"][m]),
+                ("now", found.arrays["now"][i, m]),
+                ("now here", found.arrays["now here"][i, :, m, 0]),
+            ):
+                np.testing.assert_array_equal(shown, metric[policy], err_msg=name)
+        low, high = found.panels[1].y[m]
+        known = [v for values in metric.values() for v in values if not np.isnan(v)]
+        assert low < min(known) <= max(known) < high
+    assert found.panels[1].ylabel == list(metrics)
+    generation, policy, metric = found.sliders
+    assert generation.ticks == ["0", "1", "2"]
+    assert (generation.start, generation.play, generation.values) == (2, True, [0, 1, 2])
+    assert (policy.ticks, metric.ticks) == (list(samples), list(metrics))
+
+
+def test_generations_tell_policies_apart():
+    found = mih.generations_explorer(*generations(policies=8), mixture=GRID)
+    lines = [line for line in found.panels[1].lines if line.label]
+    assert [line.label for line in lines] == [f"policy {i}" for i in range(8)]
+    assert len({(line.role, line.dash) for line in lines}) == 8
+    assert "hallucination" not in {line.role for line in lines}
+    near, far = found.panels[0].lines
+    assert near.role == [line.role for line in lines]
+    assert far.role == "hallucination"
+
+
+@pytest.mark.parametrize("k", [3.0, 6.0, 20.0])
+def test_generations_sentences_say_the_numbers(k):
+    samples, metrics = generations()
+    found = mih.generations_explorer(samples, metrics, mixture=GRID, k=k, shown=30)
+    for position, sentence in enumerate(found.readout):  # the last slider runs fastest
+        g, i, _ = np.unravel_index(position, (3, 2, 2))
+        lost = int((GRID.distance(samples[f"policy {i}"][g, :30].double()) > k).sum())
+        kl = "–" if g else "2.0\u00a0×\u00a010⁻⁴"
+        assert sentence == (
+            f"Generation {g}, policy {i}: hallucinated (%) {10 * g + i}, KL divergence {kl}. "
+            f"Farther than {k:g}σ from every mode: {lost} of the 30 points drawn."
+        )
+
+
+@pytest.mark.parametrize("n, across, down", [(1, 1, 1), (5, 3, 2), (100, 6, 6)])
+def test_generations_of_images_are_sheets(n, across, down):
+    generator = torch.Generator().manual_seed(0)
+    samples = {name: 3 * torch.rand(3, n, 1, 8, 7, generator=generator) - 1.5 for name in "ab"}
+    _, metrics = generations()
+    metrics = {
+        name: dict(zip("ab", metric.values(), strict=True)) for name, metric in metrics.items()
+    }
+    found = mih.generations_explorer(samples, metrics)
+    sheets = found.arrays["sheet"]
+    assert sheets.shape == (3, 2, 9 * down - 1, 8 * across - 1)
+    for i, images in enumerate(samples.values()):
+        for g in range(3):
+            for place in range(min(n, 36)):
+                row, column = divmod(place, across)
+                cut = sheets[g, i, 9 * row : 9 * row + 8, 8 * column : 8 * column + 7]
+                brightness = (images[g, place, 0].numpy().clip(-1, 1) + 1) / 2
+                assert np.abs(cut / 255 - brightness).max() <= 0.5 / 15 + 1e-6
+    assert "points drawn" not in found.readout[0]
+    assert 'class="mih-explorer"' in found._repr_html_()
+
+
+def test_generations_without_a_hallucination_and_with_nothing_else():
+    samples, metrics = generations()
+    for k in (1e-6, 1e6):
+        found = mih.generations_explorer(samples, metrics, mixture=GRID, k=k)
+        assert 'class="mih-explorer"' in found._repr_html_()
+
+
+def test_generations_explorer_says_what_is_wrong():
+    samples, metrics = generations()
+
+    def make(x=samples, numbers=metrics, mixture=GRID, **settings):
+        mih.generations_explorer(x, numbers, mixture=mixture, **settings)
+
+    first = samples["policy 0"]
+    with refusal("samples", "0 policies"):
+        make({})
+    with refusal("samples['policy 0'].shape", "(3, 40, 2)"):
+        make(mixture=None)
+    with refusal("samples['policy 0'].shape", "(1, 40, 2)"):
+        make({"policy 0": first[:1]})
+    with refusal("samples['policy 1'].shape", "(3, 39, 2)"):
+        make(samples | {"policy 1": first[:, 1:]})
+    with refusal("samples['policy 0']", "list"):
+        make({"policy 0": first.tolist()})
+    with refusal("samples", "not finite"):
+        make(samples | {"policy 1": first / 0})
+    with refusal("mixture", "1D"):
+        make(mixture=MIX)
+    with refusal("metrics", "{}"):
+        make(numbers={})
+    with refusal("metrics['KL divergence']", "['policy 1']"):
+        make(numbers=metrics | {"KL divergence": {"policy 1": [1, 2, 3]}})
+    with refusal("metrics['m']['policy 1']", "2 numbers"):
+        make(numbers={"m": {"policy 0": [1, 2, 3], "policy 1": [1, 2]}})
+    with refusal("shown", "0"):
+        make(shown=0)
+
+
+def test_pages_of_generations_are_light_and_always_the_same():
+    points = generations(policies=4, steps=10, n=2000)
+    generator = torch.Generator().manual_seed(0)
+    digits = mih.load_digits()[0]
+    digits = torch.nn.functional.interpolate(digits, 28, mode="bilinear")  # as heavy as MNIST
+    names = list(points[0])
+    images = {
+        p: digits[torch.randint(len(digits), (640,), generator=generator)].unflatten(0, (10, 64))
+        for p in names
+    }
+    for make in (
+        lambda: mih.generations_explorer(*points, mixture=GRID),
+        lambda: mih.generations_explorer(images, points[1]),
+    ):
+        page = make()._repr_html_()
+        assert len(page.encode()) < 300_000
+        assert make()._repr_html_() == page
