@@ -231,7 +231,7 @@ def test_a_network_is_trained_again_from_its_record(folder, capsys):
 # The committed ones
 
 sys.path.insert(0, str(ROOT / "tools"))
-from recipes import common, gaussian_1d, gaussian_2d  # noqa: E402
+from recipes import common, gaussian_1d, gaussian_2d, shapes  # noqa: E402
 
 import artifacts as recipes  # noqa: E402
 
@@ -405,3 +405,78 @@ def test_the_recipes_of_the_committed_networks_have_their_settings(monkeypatch):
             mixture, training = record["config"]["mixture"], record["config"]["training"]
             assert seen[name] == (mixture["means"], mixture["std"], training, record["seed"])
     assert len(seen) > 5
+
+
+# Generations
+
+
+def mean_and_error(share, n):
+    return share, (share * (1 - share) / n) ** 0.5
+
+
+def test_stored_line_generations_are_what_their_densities_say():
+    """Mass beyond 6 std, total variation and widths, by sums over the stored grid."""
+    a = mih.artifact("recursion-line")
+    x = np.linspace(0, 4, 2048)
+    exact = np.exp(a.mixture.log_prob(torch.from_numpy(x)[:, None]).numpy())
+    near = np.abs(x[:, None] - [1, 2, 3]) <= 6 * a.mixture.std
+    for protocol in ("replace", "accumulate"):
+        p = a.arrays[f"{protocol}/p"].astype(float)
+        assert p.shape[:2] == (len(a.record["seed"]), a.record["config"]["training"]["generations"])
+        np.testing.assert_allclose(p.sum(-1) * (x[1] - x[0]), 1, atol=2e-3)
+        outside = p[..., ~near.any(axis=1)].sum(-1) * (x[1] - x[0])
+        np.testing.assert_allclose(a.arrays[f"{protocol}/outside"], outside, rtol=0.05, atol=1e-5)
+        tv = np.abs(p - exact).sum(-1) * (x[1] - x[0]) / 2
+        np.testing.assert_allclose(a.arrays[f"{protocol}/tv"], tv, atol=5e-3)
+        square = (x[:, None] - [1, 2, 3]) ** 2 * near
+        widths = np.sqrt(p @ square / (p @ near)) / a.mixture.std
+        np.testing.assert_allclose(a.arrays[f"{protocol}/widths"], widths, rtol=5e-3)
+    first = (a.arrays[f"{protocol}/p"][:, 0] for protocol in ("replace", "accumulate"))
+    assert np.array_equal(*first)  # the policies share the first model
+
+
+def test_stored_grid_samples_have_the_stored_rates():
+    a = mih.artifact("recursion-grid")
+    for policy in ("random", "lowest Hal", "accumulate"):
+        stored = {w: a.arrays[f"{policy}/{w}"][0] for w in ("outside", "alive", "widths")}
+        for g, x in enumerate(torch.from_numpy(a.arrays[f"{policy}/x"].astype(np.float32))):
+            census = mih.mode_census(a.mixture, x, a.record["config"]["k"])
+            share, error = mean_and_error(float(stored["outside"][g]), len(x))
+            assert abs(census.hallucinated - share) < 4.5 * error + 1e-3
+            assert census.alive == stored["alive"][g]
+            assert float(census.width.mean()) == pytest.approx(stored["widths"][g].mean(), rel=0.05)
+
+
+def test_stored_shapes_are_as_impossible_as_stored():
+    a = mih.artifact("recursion-shapes")
+    for policy in ("random", "lowest Hal"):
+        for g, images in enumerate(a.arrays[f"{policy}/x"]):
+            found = mih.shapes.census(torch.from_numpy(images).float()[:, None] / 7.5 - 1)
+            share, error = mean_and_error(
+                float(a.arrays[f"{policy}/impossible"][0, g]), len(images)
+            )
+            assert abs(float(found.hallucinated.double().mean()) - share) < 4.5 * error + 0.02
+
+
+def test_stored_digits_have_the_stored_classes():
+    a, judge = mih.artifact("recursion-mnist"), mih.artifact("mnist-classifier").net
+    for policy in ("random", "lowest Hal"):
+        shares = a.arrays[f"{policy}/classes"][0]
+        np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
+        for images, share in zip(a.arrays[f"{policy}/x"], shares, strict=True):
+            digits = torch.from_numpy(images).float()[:, None, 2:-2, 2:-2] / 7.5 - 1
+            found = torch.bincount(judge.classes(digits), minlength=10) / len(digits)
+            error = 4.5 * (share * (1 - share) / len(digits)) ** 0.5 + 0.02
+            assert (np.abs(found.numpy() - share) < error).all()
+
+
+def test_a_component_is_told_from_another_image():
+    """Touching corners belong together, pixels of different images do not; nothing gives 0."""
+    x = np.zeros((4, 6, 6), bool)
+    x[0, 1:3, 1:3] = x[0, 4, 4] = x[1, 1, 1] = x[2, 0, 0] = x[2, 1, 1] = True
+    label, n = shapes.ndimage.label(x, [shapes.ALONE, np.ones((3, 3)), shapes.ALONE])
+    assert n == 4
+    values = torch.arange(144.0).reshape(4, 6, 6)
+    found = shapes.largest_mean(values, label, n)
+    of_two = float(values[2, [0, 1], [0, 1]].mean())
+    assert found.tolist() == [float(values[0, 4, 4]), float(values[1, 1, 1]), of_two, 0]

@@ -29,11 +29,11 @@ GRID = {"points": 10_000, "generations": 6, "training": {"steps": 15_000, "batch
 WINDOW = (0, 15)
 WINDOWS = [*range(2, 21), *range(25, 101, 5)]  # lengths that are tried on generation 0
 SHOWN = 1500
-# Images are drawn by every 2nd or 3rd step of the chain, and watched in its middle.
+# Images are drawn by every fifth step of the chain, and watched in its middle.
 IMAGES = {"batch": 64, "lr": 2e-3, "ema": 0.999}
-DIGITS = {"images": 3000, "generations": 4, "training": {"steps": 4000, **IMAGES}}
-SHAPES = {"images": 2000, "generations": 3, "training": {"steps": 4000, **IMAGES}}
-DRAWN_STEPS, WATCHED = 100, (30, 60)
+DIGITS = {"images": 3000, "generations": 4, "training": {"steps": 2500, **IMAGES}}
+SHAPES = {"images": 2000, "generations": 3, "training": {"steps": 3000, **IMAGES}}
+DRAWN_STEPS, WATCHED = 50, (15, 30)
 
 
 def policies(extra):
