@@ -14,9 +14,9 @@ ROWS = 1000  # images looked at together, without gradients
 class DigitClassifier(nn.Module):
     """A convolutional net that tells digits apart, from images of any size from 8 pixels on.
 
-    Calling it gives the logits of the ten classes, (n, 10). `features` are what its last layer
-    decides by. A Fréchet distance on them sees what matters in a digit, which one on pixels does
-    not (for MNIST, LeNet's have served so: Alemohammad et al. 2023).
+    Calling it gives the logits of the ten classes, (n, 10). `features` enter its last rectifier and
+    layer. A Fréchet distance on them sees what matters in a digit, which one on pixels does not
+    (for MNIST, LeNet's have served so: Alemohammad et al. 2023).
     """
 
     def __init__(self, features: int = 64, generator: torch.Generator | None = None):

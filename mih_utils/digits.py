@@ -71,7 +71,7 @@ def load_mnist(root: str | Path | None = None, split: str = "train") -> tuple[Te
         for name, known_hash in FILES[split].items()
     ]
     images, labels = (_read_idx(path, ndim) for path, ndim in zip(paths, (3, 1), strict=True))
-    if images.shape != (len(labels), 28, 28) or labels.max() > 9:
+    if len(labels) == 0 or images.shape != (len(labels), 28, 28) or labels.max() > 9:
         found = f"images of shape {images.shape} and labels of shape {labels.shape}"
         raise DataError(f"{paths[0]} and {paths[1]} are not MNIST: {found}")
     return torch.from_numpy(images).float()[:, None] / 127.5 - 1, torch.from_numpy(labels).long()

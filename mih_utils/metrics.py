@@ -46,8 +46,8 @@ def density_coverage(real: Tensor, generated: Tensor, k: int = 5) -> tuple[float
     Each ball reaches to the k-th nearest other real point. Density is the mean number of balls that
     a generated point is in, divided by k: how real it looks; 1 is expected for equal distributions,
     and it can be more. Coverage is the share of balls with a generated point in them: how much of
-    the data is drawn at all; for n points each it is 1 - 1/2^k at best, up to order 1/n, unless
-    they are copies.
+    the data is drawn at all; for equal distributions and n points each 1 - 1/2^k is expected, up to
+    order 1/n.
 
     real, generated: (n, d) with n > k, and (m, d).
     """

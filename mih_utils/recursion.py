@@ -36,7 +36,7 @@ class Generation:
     metrics: dict[str, float | Tensor]
     """What `measure` gave."""
     x: Tensor
-    """The first few of the samples that it left to later ones: (shown, *shape), on the CPU."""
+    """Some of the samples that it left to later ones: (shown, *shape), on the CPU."""
     hal: Tensor | None
     """Hal of all candidates that it drew, kept or not, on the CPU: (drawn,)."""
     memory: dict[str, float]
@@ -63,7 +63,8 @@ def run(
 
     data: the real data, (n, *shape), floats. Every generation leaves n samples.
     fit(data, generator) gives a model, which only `draw` and `measure` look at. A training stopped
-        by hand must not return one: `if history.interrupted: raise KeyboardInterrupt`.
+        by hand must not return one: `if history.interrupted: raise KeyboardInterrupt`. The
+        generator lies where the data does; networks draw their first weights on the CPU.
     draw(model, n, generator) gives n samples: a tensor, or `Samples` with Hal to filter by.
     keep(more, n, memory, generator) chooses n samples out of candidates: more(m) draws m of them.
         What later generations need to know is a number in the dict `memory`. See `lowest_hal`.
@@ -94,7 +95,10 @@ def run(
                 kept = keep(more, len(data), memory, generator)
                 shape = tuple(kept.x.shape)
                 require(shape == data.shape, "shape of what keep gives", shape, tuple(data.shape))
-                drawn, x = joined(more.parts), _plain(kept.x[:shown])
+                # a filter may leave them in some order, so any of them are shown
+                any_order = generator_of(seed, number, data.device)
+                rows = torch.randperm(len(data), generator=any_order, device=data.device)
+                drawn, x = joined(more.parts), _plain(kept.x[rows[:shown]])
                 hal = _plain(drawn.hal) if drawn.hal is not None else None
                 found = measure(model, drawn, kept) if measure else {}
                 metrics = {name: _plain(value) for name, value in found.items()}
@@ -152,7 +156,7 @@ class _Shelf:
 
     def __init__(self, folder: str | Path | None, data: Tensor, name: str):
         self.folder, self.device, self.last = folder and Path(folder), data.device, None
-        content = data.detach().cpu().contiguous().numpy() if folder else b""
+        content = data.detach().cpu().contiguous().view(torch.uint8).numpy() if folder else b""
         self.name = f"{name}, data {hashlib.sha256(content).hexdigest()[:12]}"
 
     def __contains__(self, number: int) -> bool:
