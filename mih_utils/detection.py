@@ -188,4 +188,5 @@ def sample_below(
         expected = f"one that retains at least {LEAST_RETAINED:.0%}"
         ok = drawn < ENOUGH_DRAWN or found >= LEAST_RETAINED * drawn
         require(ok, "threshold", retained, expected)
-        wanted = math.ceil((n - found) * drawn / found) if found else ENOUGH_DRAWN
+        missing = (n - found) * drawn / found if found else min(n * drawn, ENOUGH_DRAWN)
+        wanted = math.ceil(missing)

@@ -69,7 +69,8 @@ def below_first(choose: Callable[[Samples], float] | None = None, removed: float
             retains = f"{memory['threshold']:.3g}, which retains {found} of {drawn} samples"
             ok = drawn < ENOUGH_DRAWN or found >= LEAST_RETAINED * drawn
             require(ok, "threshold", retains, f"one that retains at least {LEAST_RETAINED:.0%}")
-            wanted = math.ceil((n - found) * drawn / found) if found else ENOUGH_DRAWN
+            missing = (n - found) * drawn / found if found else min(n * drawn, ENOUGH_DRAWN)
+            wanted = math.ceil(missing)
 
     return _named(keep, f"below_first({getattr(choose, '__name__', None)}, {removed})")
 

@@ -30,6 +30,10 @@ def draw_gaussian(model, n, generator):
     return mih.Samples(mean + std * noise, hal=noise.flatten(1)[:, 0].abs())
 
 
+def all_kept(model, drawn, kept):
+    return {"x": kept.x}
+
+
 def fit_both(model, drawn, kept):
     return {"mean": model[0], "variance": model[1].square()}
 
@@ -313,8 +317,19 @@ def test_a_record_says_what_a_generation_was_like():
         assert record.hal.shape == (12,)
         assert 0 < record.seconds < 60
         assert type(record.metrics["numpy"]) is float and record.metrics["whole"] == 3
-        assert record.metrics["sheet"].equal(record.x[:2])
+        assert record.metrics["sheet"].shape == (2, 3)
     assert run(shown=99)[0].x.shape == (10, 3)
+
+
+def test_what_is_shown_are_any_of_those_left():
+    """A filter may leave its samples in the order of their Hal."""
+    records = run(real(400, 2), keep=recursion.lowest_hal(0.2), measure=all_kept, shown=100)
+    for record in records:
+        left = {tuple(x): rank for rank, x in enumerate(record.metrics["x"].tolist())}
+        ranks = [left[tuple(x)] for x in record.x.tolist()]
+        assert len(set(ranks)) == 100
+        assert 150 < sum(ranks) / 100 < 250
+        assert np.corrcoef(ranks, np.arange(100))[0, 1] < 0.4
 
 
 def test_a_generation_comes_when_it_is_done():
@@ -459,9 +474,7 @@ SLOW = """
 
 def test_a_killed_process_loses_nothing_finished(tmp_path):
     """SIGKILL in the middle of the third generation."""
-    code = textwrap.dedent(SLOW).format(
-        tests=str(ROOT / "tests"), seconds=0.2, folder=str(tmp_path)
-    )
+    code = textwrap.dedent(SLOW).format(folder=str(tmp_path))
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         lines = [process.stdout.readline().strip() for _ in range(5)]
