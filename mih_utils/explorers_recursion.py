@@ -27,8 +27,8 @@ def refit_explorer(
 
     sizes: the n that a slider offers, others the fit and the protocol. Left the fitted densities of
     a few lineages beside the true one, right the variance against the fit, and what theory expects
-    of it. The generator decides the lineages; under all protocols they have the same luck. The
-    slider of the fits stops at each of the first 20, then at every second one.
+    of it. The generator decides the lineages, and begins anew for each protocol. The slider of the
+    fits stops at each of the first 20, then at every second one.
     """
     require(len(sizes) > 0, "sizes", sizes, "one number of samples at least")
     require_count("lineages", lineages)
@@ -121,15 +121,16 @@ def refit_explorer(
                 (0, fits),
                 (-6, 0.7),
                 lines,
-                "Logarithm of the variance against the number of fits: under replace all lineages "
-                "fall without end, far below the expectation; under accumulate they level off.",
+                "Logarithm of the variance against the number of fits: under replace the lineages "
+                "fall without end, with few samples soon far below the expectation; under "
+                "accumulate they level off.",
                 drag="x",
             ),
         ],
         arrays,
         [sentence(k, i, j) for k in stops for i, j in settings],
         "Explorer: one Gaussian fitted to its own samples again and again. Its variance is lost "
-        "fit by fit; with few samples sooner, and hardly where all earlier samples are kept.",
+        "fit by fit, with few samples sooner; where all earlier samples are kept, the loss stops.",
     )
 
 
@@ -227,7 +228,7 @@ def generations_explorer(
     )
 
 
-_ROLES = ["learned", "exact", "other", "data"]  # the colours of the policies; then again, dashed
+_ROLES = ["data", "learned", "other", "exact"]  # the colours of the policies; then again, dashed
 
 
 def _frames(samples: Mapping[str, Tensor], mixture: GaussianMixture | None) -> Tensor:
