@@ -33,7 +33,7 @@ SHOWN = 1500
 # Images are drawn by every fifth step of the chain, and watched in its middle.
 IMAGES = {"batch": 64, "lr": 2e-3, "ema": 0.999}
 DIGITS = {"images": 3000, "generations": 4, "training": {"steps": 2500, **IMAGES}}
-SHAPES = {"images": 2000, "generations": 3, "training": {"steps": 3000, **IMAGES}}
+SHAPES = {"images": 2000, "generations": 3, "training": {"steps": 2200, **IMAGES}}
 DRAWN_STEPS, WATCHED = 50, (15, 30)
 
 
