@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import warnings
+from contextlib import contextmanager
 
 import torch
 
@@ -66,6 +67,18 @@ def compiled(net):
         stacklevel=2,
     )
     return net
+
+
+@contextmanager
+def initial_weights(generator: torch.Generator | None):
+    """Layers made inside get their weights from the generator.
+
+    torch draws them from its global generator: that stays as it was.
+    """
+    with torch.random.fork_rng(devices=[], enabled=generator is not None):
+        if generator is not None:
+            torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        yield
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from ._checks import require, require_count, require_number
-from ._device import home
+from ._device import home, initial_weights
 
 ROWS = 1000  # images looked at together, without gradients
 
@@ -24,10 +24,7 @@ class DigitClassifier(nn.Module):
         super().__init__()
         require_count("features", features)
         self.config = {"features": features}
-        # torch draws initial weights from its global generator: keep that as it was
-        with torch.random.fork_rng(devices=[], enabled=generator is not None):
-            if generator is not None:
-                torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        with initial_weights(generator):
             self.body = nn.Sequential(
                 *(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
                 *(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),

@@ -4,6 +4,7 @@ A sample is removed when its Hal is at or above a threshold, and retained when i
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -174,19 +175,29 @@ def sample_below(
     require(window is not None, "window", window, "(first, last), such as (0, 5)")
     unused = [name for name in ("keep", "x_T") if name in settings]
     require(not unused, "settings", unused, "without them: rejected samples have no place in them")
-    x, hal, drawn, wanted = [], [], 0, n
+
+    def more(m: int) -> Samples:
+        return sample(net, schedule, m, shape, window=window, generator=generator, **settings)
+
+    return draw_below(more, n, threshold, more(n))
+
+
+def draw_below(
+    more: Callable[[int], Samples], n: int, threshold: float, some: Samples
+) -> tuple[Samples, int]:
+    """n samples with Hal below the threshold, out of some and of what more(m) draws when these are
+    too few; and how many were drawn."""
+    x, hal, drawn = [], [], 0
     while True:
-        out = sample(net, schedule, wanted, shape, window=window, generator=generator, **settings)
-        below = out.hal < threshold
-        x.append(out.x[below])
-        hal.append(out.hal[below])
-        drawn += wanted
+        below = some.hal < threshold
+        x.append(some.x[below])
+        hal.append(some.hal[below])
+        drawn += len(some.x)
         found = sum(map(len, hal))
         if found >= n:
             return Samples(x=torch.cat(x)[:n], hal=torch.cat(hal)[:n]), drawn
-        retained = f"a threshold that retained {found} of {drawn} samples"
-        expected = f"one that retains at least {LEAST_RETAINED:.0%}"
+        retains = f"{threshold:.3g}, which retains {found} of {drawn} samples"
         ok = drawn < ENOUGH_DRAWN or found >= LEAST_RETAINED * drawn
-        require(ok, "threshold", retained, expected)
+        require(ok, "threshold", retains, f"one that retains at least {LEAST_RETAINED:.0%}")
         missing = (n - found) * drawn / found if found else min(n * drawn, ENOUGH_DRAWN)
-        wanted = math.ceil(missing)
+        some = more(math.ceil(missing))

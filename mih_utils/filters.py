@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ._checks import require, require_number
-from .detection import ENOUGH_DRAWN, LEAST_RETAINED, choose_threshold
+from .detection import choose_threshold, draw_below
 from .sampling import Samples
 
 
@@ -55,22 +55,11 @@ def below_first(choose: Callable[[Samples], float] | None = None, removed: float
     require_number("removed", removed, above=0, at_most=0.99)
 
     def keep(more: Callable, n: int, memory: dict, generator: torch.Generator) -> Samples:
-        wanted, drawn, below = _with_extra(n, removed), 0, []
-        while True:
-            some = more(wanted)
-            if "threshold" not in memory:
-                chosen = choose(some) if choose else choose_threshold(_hal(some), removed)
-                memory["threshold"] = float(chosen)
-            drawn += wanted
-            below.append(_rows(some, (_hal(some) < memory["threshold"]).nonzero()[:, 0]))
-            found = sum(len(part.x) for part in below)
-            if found >= n:
-                return _rows(joined(below), slice(n))
-            retains = f"{memory['threshold']:.3g}, which retains {found} of {drawn} samples"
-            ok = drawn < ENOUGH_DRAWN or found >= LEAST_RETAINED * drawn
-            require(ok, "threshold", retains, f"one that retains at least {LEAST_RETAINED:.0%}")
-            missing = (n - found) * drawn / found if found else min(n * drawn, ENOUGH_DRAWN)
-            wanted = math.ceil(missing)
+        some = more(_with_extra(n, removed))
+        hal = _hal(some)
+        if "threshold" not in memory:
+            memory["threshold"] = float(choose(some) if choose else choose_threshold(hal, removed))
+        return draw_below(more, n, memory["threshold"], some)[0]
 
     return _named(keep, f"below_first({getattr(choose, '__name__', None)}, {removed})")
 
@@ -80,7 +69,7 @@ def _hal(samples: Samples) -> Tensor:
     return samples.hal
 
 
-def _rows(samples: Samples, rows: Tensor | slice) -> Samples:
+def _rows(samples: Samples, rows: Tensor) -> Samples:
     return Samples(samples.x[rows], samples.hal[rows] if samples.hal is not None else None)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ._checks import require, require_count
-from ._device import has_bfloat16
+from ._device import has_bfloat16, initial_weights
 from .denoisers import sinusoidal_table
 from .schedule import Schedule
 
@@ -72,10 +72,7 @@ class UNet(nn.Module):
         self.register_buffer("signal_and_sigma", mix, persistent=False)
         widths = [channels * multiplier for multiplier in multipliers]
         time, bottom = 4 * channels, widths[-1]
-        # torch draws initial weights from its global generator: keep that as it was
-        with torch.random.fork_rng(devices=[], enabled=generator is not None):
-            if generator is not None:
-                torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        with initial_weights(generator):
             self.embed_time = nn.Sequential(
                 nn.Linear(channels, time), nn.SiLU(), nn.Linear(time, time), nn.SiLU()
             )

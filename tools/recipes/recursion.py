@@ -16,10 +16,11 @@ from mih_utils import recursion
 from . import digits, gaussian_1d, gaussian_2d, shapes
 from .common import CACHE, PACKAGE, kept, key_of, save
 
+TRAINING_CODE = [PACKAGE / f"{n}.py" for n in ("schedule", "denoisers", "unet", "training")]
 CODE = [
-    *(PACKAGE / f"{name}.py" for name in ("schedule", "denoisers", "unet", "training", "sampling")),
-    *(PACKAGE / f"{name}.py" for name in ("mixture", "exact", "metrics", "filters", "recursion")),
-    *(PACKAGE / f"{name}.py" for name in ("detection", "shapes", "classifier")),
+    *TRAINING_CODE,
+    *(PACKAGE / f"{name}.py" for name in ("sampling", "mixture", "exact", "metrics", "filters")),
+    *(PACKAGE / f"{name}.py" for name in ("recursion", "detection", "shapes", "classifier")),
 ]
 # In a generation a mode of the grid loses 4% of its width by this chain, 40% by that of chapter 2.
 CHAIN = {"steps": 1000, "beta_start": 1e-4, "beta_end": 0.02}
@@ -50,7 +51,7 @@ def trained(net, data, schedule, generator, **training):
     """The network, trained on the data; a second call with the same goes on, or loads it."""
     settings = [training, net.config, schedule.beta.tolist(), generator.initial_seed()]
     settings.append(hashlib.sha256(data.numpy().tobytes()).hexdigest())
-    checkpoint = CACHE / f"training-{key_of(settings, CODE[:4])}.pt"
+    checkpoint = CACHE / f"training-{key_of(settings, TRAINING_CODE)}.pt"
     training |= {"checkpoint": checkpoint, "generator": generator}
     if mih.train(net, data, schedule, **training).interrupted:
         raise KeyboardInterrupt
@@ -74,14 +75,14 @@ def generations(what, policy, seed, data, settings, **functions):
     return list(run)
 
 
-def stacked(runs, metrics=None):
+def stacked(runs):
     """The metrics of runs {policy: [generations of each seed]}: {policy/metric: (seeds, …)}."""
     return {
         f"{policy}/{metric}": np.array(
             [[np.asarray(g.metrics[metric]) for g in run] for run in some], dtype=np.float32
         )
         for policy, some in runs.items()
-        for metric in metrics or some[0][0].metrics
+        for metric in some[0][0].metrics
     }
 
 
@@ -316,7 +317,7 @@ def make_mnist(name="recursion-mnist"):
 
 
 def save_images(name, runs, shown, settings, arrays=None):
-    """Metrics, Hal of all that was drawn, and the first images, in sixteen shades."""
+    """Metrics, Hal of all that was drawn, and some of the images, in sixteen shades."""
     arrays = stacked(runs) | (arrays or {})
     for policy, (run, *_) in runs.items():
         arrays[f"{policy}/x"] = np.stack([shapes.shades(g.x[:shown]) for g in run])

@@ -5,9 +5,6 @@ and with a quarter of the steps, each four times as large, the noise grows in th
 end sqrt(alpha_bar) is 0.006. Training goes on from its checkpoint, sampling from the last part.
 """
 
-import hashlib
-import json
-
 import numpy as np
 import torch
 from scipy import ndimage
@@ -15,7 +12,7 @@ from torch.nn import functional as F
 
 import mih_utils as mih
 
-from .common import CACHE, PACKAGE, kept, save, weights_of, with_weights
+from .common import CACHE, PACKAGE, kept, key_of, save, weights_of, with_weights
 
 CHAIN = {"steps": 250, "beta_start": 4e-4, "beta_end": 0.08}
 TRAINING = {"batch": 32, "lr": 2e-3, "ema": 0.999}
@@ -30,7 +27,6 @@ ALONE = np.zeros((3, 3))  # pixels of different images are not neighbours
 def train_unet(size, images, steps, seed):
     """The weights and the loss of a U-Net; a second call goes on where one was stopped."""
     settings = [CHAIN, TRAINING, unet(size).config, size, images, steps, seed]
-    name = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
     generator = torch.Generator().manual_seed(seed)
     net = unet(size, generator)
     history = mih.train(
@@ -39,7 +35,7 @@ def train_unet(size, images, steps, seed):
         mih.Schedule.linear(**CHAIN),
         steps,
         **TRAINING,
-        checkpoint=CACHE / f"training-{name}.pt",
+        checkpoint=CACHE / f"training-{key_of(settings, CODE)}.pt",
         generator=generator,
     )
     if history.interrupted:
