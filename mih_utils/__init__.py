@@ -2,11 +2,12 @@
 
 __version__ = "0.1.0"
 
-from . import gaussian_refit, recursion, shapes
+from . import recursion
 from .artifacts import Artifact, ArtifactError, artifact, save_artifact
-from .bridges import Bridges, bridge_census
-from .classifier import DigitClassifier, train_classifier
+from .census import Bridges, bridge_census
 from .denoisers import Denoiser, ExactDenoiser, ToyDenoiser, x0_hat
+from .density import Density, exact_density
+from .density_2d import Density2D, exact_density_2d
 from .detection import (
     DetectionReport,
     choose_threshold,
@@ -15,20 +16,11 @@ from .detection import (
     roc,
     sample_below,
 )
-from .digits import DataError, load_digits, load_mnist
-from .distributions import EmpiricalDistribution, ShapesDistribution
-from .exact import Density, exact_density
-from .exact_2d import Density2D, exact_density_2d
-from .explore import Explorer
-from .explorers import (
-    plane_chains_explorer,
-    reverse_chains_explorer,
-    staircase_explorer,
-    strip_explorer,
-    threshold_explorer,
-)
-from .explorers_recursion import generations_explorer, refit_explorer
-from .metrics import (
+from .images import shapes
+from .images.classifier import DigitClassifier, train_classifier
+from .images.digits import DataError, load_digits, load_mnist
+from .images.distributions import EmpiricalDistribution, ShapesDistribution
+from .images.metrics import (
     Modes,
     density_coverage,
     frechet_distance,
@@ -36,11 +28,23 @@ from .metrics import (
     mode_census,
     total_variation,
 )
+from .images.unet import UNet
 from .mixture import GaussianMixture
+from .recursion import gaussian_refit
 from .sampling import Samples, sample
 from .schedule import Schedule
 from .statistics import share_interval, trend
-from .style import (
+from .training import History, train
+from .viz.explorers.chapters import (
+    plane_chains_explorer,
+    reverse_chains_explorer,
+    staircase_explorer,
+    strip_explorer,
+    threshold_explorer,
+)
+from .viz.explorers.core import Explorer
+from .viz.explorers.recursion import generations_explorer, refit_explorer
+from .viz.style import (
     COLORS,
     draw_bridges,
     draw_images,
@@ -52,8 +56,6 @@ from .style import (
     share,
     use_style,
 )
-from .training import History, train
-from .unet import UNet
 
 __all__ = [
     "COLORS",

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 
 from ._checks import require
-from .classifier import DigitClassifier
 from .denoisers import ToyDenoiser
+from .images.classifier import DigitClassifier
+from .images.unet import UNet
 from .mixture import GaussianMixture
 from .schedule import Schedule
 from .training import train
-from .unet import UNet
 
 WEIGHTS = "net."  # arrays whose names begin so are the weights of the net
 KINDS = {"net": ToyDenoiser, "unet": UNet, "classifier": DigitClassifier}  # by their configuration

@@ -15,7 +15,7 @@ from conftest import refusal
 from sklearn import datasets
 
 import mih_utils as mih
-from mih_utils import digits
+from mih_utils.images import digits
 
 NAMES = [name for files in digits.FILES.values() for name in files]
 

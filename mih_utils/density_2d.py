@@ -16,7 +16,7 @@ from tqdm import tqdm
 from ._checks import require, require_known_steps, require_number
 from ._device import block_sizes
 from .denoisers import Denoiser
-from .exact import even_grid, home_with_float64, interpolated, warn_of_lost_mass
+from .density import even_grid, home_with_float64, interpolated, warn_of_lost_mass
 from .mixture import GaussianMixture
 from .schedule import Schedule
 

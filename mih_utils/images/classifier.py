@@ -5,8 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from ._checks import require, require_count, require_number
-from ._device import home, initial_weights
+from .._checks import require, require_count, require_number
+from .._device import home, initial_weights
 
 ROWS = 1000  # images looked at together, without gradients
 

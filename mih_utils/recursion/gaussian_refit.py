@@ -11,8 +11,8 @@ import math
 import torch
 from torch import Tensor
 
-from ._checks import require, require_count
-from .recursion import PROTOCOLS
+from .._checks import require, require_count
+from .loop import PROTOCOLS
 
 
 def simulate(

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from mih_utils.explore import Explorer, Line, Panel, Picture, Slider
-from mih_utils.style import COLORS
+from mih_utils.viz.explorers.core import Explorer, Line, Panel, Picture, Slider
+from mih_utils.viz.style import COLORS
 
 NASTY = 'a "quoted" </script><script>alert(1)</script> <!--<script> & <b> ü'
 

@@ -9,7 +9,7 @@ from conftest import double, refusal
 from scipy import stats
 
 import mih_utils as mih
-from mih_utils import exact_2d
+from mih_utils import density_2d
 
 SCHEDULE = mih.Schedule.linear(100, 5e-3, 0.3)
 STD = 0.1
@@ -242,7 +242,7 @@ def test_half_the_spacing_changes_little():
 def test_finer_steps_change_little(monkeypatch):
     chain = SCHEDULE.respaced(50)
     found = density(swirling, chain)
-    monkeypatch.setattr(exact_2d, "RESOLVED", 2 * exact_2d.RESOLVED)
+    monkeypatch.setattr(density_2d, "RESOLVED", 2 * density_2d.RESOLVED)
     finer = density(swirling, chain)
     assert float((finer.mass - found.mass).abs().sum()) / 2 < 0.01
 
@@ -250,7 +250,7 @@ def test_finer_steps_change_little(monkeypatch):
 def test_the_last_step_in_many_blocks_is_that_in_one(monkeypatch):
     chain = SCHEDULE.respaced(25)
     found = density(swirling, chain)
-    monkeypatch.setattr(exact_2d, "ROWS", 700)
+    monkeypatch.setattr(density_2d, "ROWS", 700)
     torch.testing.assert_close(density(swirling, chain).p, found.p, rtol=1e-9, atol=1e-12)
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ._checks import require, require_count, require_number
-from .exact import Density
-from .mixture import GaussianMixture
+from .._checks import require, require_count, require_number
+from ..density import Density
+from ..mixture import GaussianMixture
 
 BLOCK = 1024  # rows whose distances to all others are held at a time
 RESOLUTION = 1e-16  # less mass in a cell of a computed density is rounding

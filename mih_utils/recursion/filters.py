@@ -10,9 +10,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ._checks import require, require_number
-from .detection import choose_threshold, draw_below
-from .sampling import Samples
+from .._checks import require, require_number
+from ..detection import choose_threshold, draw_below
+from ..sampling import Samples
 
 
 def everything(more: Callable, n: int, memory: dict, generator: torch.Generator) -> Samples:

@@ -7,15 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._checks import require, require_count
-from .denoisers import Denoiser, ExactDenoiser
-from .detection import choose_threshold, roc
-from .explore import Explorer, Line, Panel, Picture, Slider
-from .mixture import GaussianMixture
-from .sampling import Samples, sample
-from .schedule import Schedule
-from .shapes import FAINTEST, ROWS, SHAPES, templates
-from .style import scientific
+from ..._checks import require, require_count
+from ...denoisers import Denoiser, ExactDenoiser
+from ...detection import choose_threshold, roc
+from ...images.shapes import FAINTEST, ROWS, SHAPES, templates
+from ...mixture import GaussianMixture
+from ...sampling import Samples, sample
+from ...schedule import Schedule
+from ..style import scientific
+from .core import Explorer, Line, Panel, Picture, Slider
 
 
 def reverse_chains_explorer(

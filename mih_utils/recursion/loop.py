@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ._checks import is_whole, require, require_count
+from .._checks import is_whole, require, require_count
+from ..sampling import Samples
 from .filters import at_random, below_first, everything, joined, lowest_hal
-from .sampling import Samples
 
 __all__ = ["Generation", "at_random", "below_first", "everything", "lowest_hal", "run"]
 PROTOCOLS = ("replace", "accumulate", "accumulate-subsample")

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._checks import require, require_count
-from .explore import Explorer, Line, Panel, Picture, Slider
-from .explorers import _plane, _reach, _ring
-from .gaussian_refit import expected_log_variance, expected_variance, simulate
-from .mixture import GaussianMixture
-from .recursion import PROTOCOLS
-from .style import scientific, share
+from ..._checks import require, require_count
+from ...mixture import GaussianMixture
+from ...recursion.gaussian_refit import expected_log_variance, expected_variance, simulate
+from ...recursion.loop import PROTOCOLS
+from ..style import scientific, share
+from .chapters import _plane, _reach, _ring
+from .core import Explorer, Line, Panel, Picture, Slider
 
 
 def refit_explorer(

@@ -17,10 +17,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
-from ._checks import require
-from .style import COLORS
+from ..._checks import require
+from ..style import COLORS
 
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).parents[1] / "js"
 _GAP = -32768  # the quantised number that stands for "no value here"
 
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._checks import require, require_count
-from ._device import has_bfloat16, initial_weights
-from .denoisers import sinusoidal_table
-from .schedule import Schedule
+from .._checks import require, require_count
+from .._device import has_bfloat16, initial_weights
+from ..denoisers import sinusoidal_table
+from ..schedule import Schedule
 
 
 class UNet(nn.Module):

@@ -11,7 +11,7 @@ from scipy import stats
 from scipy.special import ndtri
 
 import mih_utils as mih
-from mih_utils.exact import _density
+from mih_utils.density import _density
 
 MIX = mih.GaussianMixture.line([1, 2, 3], std=0.05)
 SCHEDULE = mih.Schedule.linear(200, 5e-3, 0.2)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._checks import require
+from .._checks import require
 
 FOLDER = "MIH_DATA_DIR"
 MIRRORS = (

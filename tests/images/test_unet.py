@@ -202,14 +202,14 @@ def test_its_config_builds_it_again():
 
 def test_bfloat16_is_near_float32_and_only_inside(monkeypatch):
     low, high = unet(torch.float32), unet(torch.float32, autocast=False)
-    monkeypatch.setattr("mih_utils.unet.has_bfloat16", lambda device: True)
+    monkeypatch.setattr("mih_utils.images.unet.has_bfloat16", lambda device: True)
     x_t, t = images(2, dtype=torch.float32), torch.tensor([2, 11])
     found, expected = low(x_t, t), high(x_t, t)
     assert found.dtype == torch.float32
     assert not torch.equal(found, expected)
     assert (found - expected).square().mean() < 1e-3 * expected.square().mean()
     assert torch.equal(low.double()(x_t.double(), t), high.double()(x_t.double(), t))
-    monkeypatch.setattr("mih_utils.unet.has_bfloat16", lambda device: False)
+    monkeypatch.setattr("mih_utils.images.unet.has_bfloat16", lambda device: False)
     assert torch.equal(low.float()(x_t, t), high.float()(x_t, t))
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ._checks import require, require_count, require_number
+from .._checks import require, require_count, require_number
 
 SHAPES = ("triangle", "square", "pentagon", "none")  # the columns' order; none: no shape of these
 NONE = 3

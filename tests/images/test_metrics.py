@@ -157,7 +157,7 @@ def test_equal_distributions_have_the_expected_density_and_coverage(n, m, k):
 def test_blocks_change_nothing(monkeypatch):
     real, generated = normal(50, 4), normal(70, 4, 1)
     whole = mih.density_coverage(real, generated, 3)
-    monkeypatch.setattr("mih_utils.metrics.BLOCK", 7)
+    monkeypatch.setattr("mih_utils.images.metrics.BLOCK", 7)
     assert mih.density_coverage(real, generated, 3) == whole
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ._checks import require
-from ._device import moved
-from .mixture import alpha_bar_column
+from .._checks import require
+from .._device import moved
+from ..mixture import alpha_bar_column
 from .shapes import templates
 
 WAYS = torch.tensor([[way >> k & 1 for k in range(3)] for way in range(1, 8)])  # which are there

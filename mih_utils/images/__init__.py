@@ -1,0 +1,1 @@
+"""Images: shapes that can be judged exactly, digits, and the networks and metrics for them."""

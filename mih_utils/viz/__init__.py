@@ -1,0 +1,1 @@
+"""Figures and explorers: the edge of the package, which nothing else imports."""

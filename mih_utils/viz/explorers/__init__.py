@@ -1,0 +1,1 @@
+"""Explorers: figures with sliders that need no kernel."""
