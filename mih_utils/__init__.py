@@ -3,9 +3,9 @@
 __version__ = "0.1.0"
 
 from . import recursion
-from .artifacts import Artifact, ArtifactError, artifact, save_artifact
+from .artifacts import Artifact, ArtifactError, artifact
 from .census import Bridges, bridge_census
-from .denoisers import Denoiser, ExactDenoiser, ToyDenoiser, x0_hat
+from .denoisers import Denoiser, ExactDenoiser, ToyDenoiser, VelocityTarget, x0_hat
 from .density import Density, exact_density
 from .density_2d import Density2D, exact_density_2d
 from .detection import (
@@ -79,6 +79,7 @@ __all__ = [
     "ShapesDistribution",
     "ToyDenoiser",
     "UNet",
+    "VelocityTarget",
     "artifact",
     "bridge_census",
     "choose_threshold",
@@ -107,7 +108,6 @@ __all__ = [
     "roc",
     "sample",
     "sample_below",
-    "save_artifact",
     "scientific",
     "shapes",
     "share",

@@ -49,3 +49,17 @@ def require_known_steps(net, schedule) -> None:
         unknown = [t for t in schedule.timesteps.tolist() if t not in known]
         expected = f"made of the {len(known)} steps that the net was built for"
         require(not unknown, "schedule", f"a chain with t = {unknown[:1]}", expected)
+
+
+def require_generator(generator: torch.Generator | None, device: torch.device) -> None:
+    """Require that a generator lies where the numbers are wanted."""
+    if generator is not None:
+        require(
+            isinstance(generator, torch.Generator),
+            "generator",
+            type(generator).__name__,
+            "a torch.Generator",
+        )
+        found, expected = str(generator.device), f"on {device}, where the computation runs"
+        same = generator.device.type == device.type or device.type == "meta"
+        require(same, "generator.device", found, expected)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ._checks import require, require_count
-from ._device import moved
+from ._device import initial_weights, moved
 from .mixture import GaussianMixture
 from .schedule import Schedule
 
@@ -44,8 +44,7 @@ class ToyDenoiser(nn.Module):
         self.blocks = blocks
         self.known_steps = range(steps)
         self.register_buffer("sinusoids", sinusoidal_table(steps, width), persistent=False)
-        # torch draws initial weights from its global generator: keep that as it was
-        with torch.random.fork_rng(devices=[], enabled=generator is not None):
+        with initial_weights(self, generator, from_one_number=False):
             self.time_in = nn.Linear(width, width)
             self.time_out = nn.Linear(width, width)
             self.x_in = nn.Linear(dim, width)
@@ -54,12 +53,6 @@ class ToyDenoiser(nn.Module):
             self.norm_out = nn.LayerNorm(width)
             self.linear_out = nn.Linear(width, width)
             self.x_out = nn.Linear(width, dim)
-        if generator is not None:  # torch's own distribution, from this generator
-            for layer in self.children():
-                if isinstance(layer, nn.Linear):
-                    bound = layer.in_features**-0.5
-                    for weight in layer.parameters():
-                        nn.init.uniform_(weight, -bound, bound, generator=generator)
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         dim = self.config["dim"]
@@ -84,6 +77,28 @@ class ToyDenoiser(nn.Module):
         rows = self.sinusoids if len(t) > steps else F.embedding(t, self.sinusoids)
         rows = self.time_out(F.leaky_relu(self.time_in(rows), 0.02))
         return F.embedding(t, rows) if len(t) > steps else rows
+
+
+class VelocityTarget(nn.Module):
+    """Turn a network that predicts the velocity into a denoiser: a call gives the noise in x_t.
+
+    v = signal noise - sigma x0 (Salimans and Ho 2022), with signal = sqrt(alpha_bar) and sigma =
+    sqrt(1 - alpha_bar), so noise = sigma x_t + signal v. A network that computed the noise itself
+    would turn a small error at high noise into a large one in x0_hat: images come out too bright
+    or dark.
+    """
+
+    def __init__(self, net: nn.Module, schedule: Schedule):
+        """net: net(x_t, t) is the velocity, shape of x_t. schedule: that it learns on."""
+        super().__init__()
+        self.net, self.known_steps = net, range(len(schedule))
+        mix = torch.stack([schedule.alpha_bar, 1 - schedule.alpha_bar], dim=1).sqrt().float()
+        self.register_buffer("signal_and_sigma", mix, persistent=False)
+
+    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+        mix = F.embedding(t.reshape(-1), self.signal_and_sigma).to(x_t.dtype)
+        signal, sigma = mix.reshape(-1, 2, *[1] * (x_t.ndim - 1)).unbind(dim=1)
+        return sigma * x_t + signal * self.net(x_t, t)
 
 
 class ExactDenoiser:

@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ._checks import require, require_count, require_known_steps, require_number
-from ._device import home
+from ._device import device_and_dtype
 from .denoisers import Denoiser
 from .mixture import GaussianMixture
 from .schedule import Schedule
@@ -135,7 +135,7 @@ def even_grid(grid: Tensor) -> Tensor:
 
 def home_with_float64(net: Denoiser) -> tuple[torch.device, torch.dtype]:
     """Device and dtype the net computes in, if densities can be computed there."""
-    device, dtype = home(net)
+    device, dtype = device_and_dtype(net)
     ok = device.type != "mps"
     require(ok, "net's device", str(device), "cpu or cuda: Apple's GPU has no float64")
     return device, dtype

@@ -9,7 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ._checks import is_whole, require, require_count, require_known_steps
-from ._device import block_sizes, compiled, home
+from ._device import block_sizes, compiled, device_and_dtype
 from .denoisers import Denoiser
 from .schedule import Schedule
 
@@ -76,7 +76,7 @@ def sample(
         require(isinstance(x_T, Tensor), "x_T", type(x_T).__name__, "a torch.Tensor")
         require(x_T.shape == (n, *shape), "x_T.shape", tuple(x_T.shape), f"{(n, *shape)}")
 
-    device, dtype = home(net, x_T, generator)
+    device, dtype = device_and_dtype(net, x_T, generator)
     blocks = block_sizes(n, shape, device)
     starts = [None] * len(blocks) if x_T is None else x_T.to(device, dtype).split(blocks)
     chain = _Chain(compiled(net) if compile else net, schedule, window, keep, eta, fixed_large)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from ._checks import require, require_count, require_known_steps, require_number
-from ._device import compiled, home
+from ._device import compiled, device_and_dtype
 from .denoisers import Denoiser
 from .schedule import Schedule
 
@@ -62,7 +62,7 @@ def train(
     """
     require(isinstance(net, nn.Module), "net", type(net).__name__, "a torch.nn.Module, to train it")
     _check_data(data)
-    device, dtype = home(net)
+    device, dtype = device_and_dtype(net)
     require_count("steps", steps)
     require_count("batch", batch)
     require_number("lr", lr, above=0)

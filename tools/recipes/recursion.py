@@ -49,7 +49,7 @@ def policies(extra):
 
 def trained(net, data, schedule, generator, **training):
     """The network, trained on the data; a second call with the same goes on, or loads it."""
-    settings = [training, net.config, schedule.beta.tolist(), generator.initial_seed()]
+    settings = [training, getattr(net, "net", net).config, schedule.beta.tolist(), generator.initial_seed()]
     settings.append(hashlib.sha256(data.numpy().tobytes()).hexdigest())
     checkpoint = CACHE / f"training-{key_of(settings, TRAINING_CODE)}.pt"
     training |= {"checkpoint": checkpoint, "generator": generator}
@@ -226,7 +226,8 @@ def image_fit(training):
 
     def fit(data, generator):
         schedule = mih.Schedule.linear(**shapes.CHAIN)
-        net = mih.UNet(patch=2, schedule=schedule, generator=generator)
+        net = mih.UNet(patch=2, steps=len(schedule), generator=generator)
+        net = mih.VelocityTarget(net, schedule)
         return trained(net, data, schedule, generator, **training)
 
     return fit

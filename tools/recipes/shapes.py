@@ -26,7 +26,7 @@ ALONE = np.zeros((3, 3))  # pixels of different images are not neighbours
 
 def train_unet(size, images, steps, seed):
     """The weights and the loss of a U-Net; a second call goes on where one was stopped."""
-    settings = [CHAIN, TRAINING, unet(size).config, size, images, steps, seed]
+    settings = [CHAIN, TRAINING, unet(size).net.config, size, images, steps, seed]
     generator = torch.Generator().manual_seed(seed)
     net = unet(size, generator)
     history = mih.train(
@@ -40,18 +40,20 @@ def train_unet(size, images, steps, seed):
     )
     if history.interrupted:
         raise KeyboardInterrupt
-    return weights_of(net) | {"loss": history.loss.numpy(), "spent": np.array(history.seconds)}
+    return weights_of(net.net) | {"loss": history.loss.numpy(), "spent": np.array(history.seconds)}
 
 
 def unet(size, generator=None):
     """A U-Net that computes at 32 pixels: of 64 it sees two by two as one."""
-    return mih.UNet(patch=size // 32, schedule=mih.Schedule.linear(**CHAIN), generator=generator)
+    net = mih.UNet(patch=size // 32, steps=CHAIN["steps"], generator=generator)
+    return mih.VelocityTarget(net, mih.Schedule.linear(**CHAIN))
 
 
 def trained(training):
     """The network, its loss, and the seconds it took."""
-    net, curves = with_weights(unet(training["size"]), kept(train_unet, training, CODE))
-    return net, curves["loss"], float(curves["spent"])
+    net = unet(training["size"])
+    _, curves = with_weights(net.net, kept(train_unet, training, CODE))
+    return net.eval(), curves["loss"], float(curves["spent"])
 
 
 def draw(training, n, seed):
