@@ -4,7 +4,7 @@ __version__ = "0.1.0"
 
 from . import recursion
 from .artifacts import Artifact, ArtifactError, artifact
-from .census import Bridges, bridge_census
+from .census import Bridges, Modes, bridge_census, mode_census
 from .denoisers import Denoiser, ExactDenoiser, ToyDenoiser, VelocityTarget, x0_hat
 from .density import Density, exact_density
 from .density_2d import Density2D, exact_density_2d
@@ -17,17 +17,10 @@ from .detection import (
     sample_below,
 )
 from .images import shapes
-from .images.classifier import DigitClassifier, train_classifier
+from .images.classifier import DigitClassifier
 from .images.digits import DataError, load_digits, load_mnist
 from .images.distributions import EmpiricalDistribution, ShapesDistribution
-from .images.metrics import (
-    Modes,
-    density_coverage,
-    frechet_distance,
-    kl_divergence,
-    mode_census,
-    total_variation,
-)
+from .images.metrics import density_coverage, frechet_distance
 from .images.unet import UNet
 from .mixture import GaussianMixture
 from .recursion import gaussian_refit
@@ -93,7 +86,6 @@ __all__ = [
     "gaussian_refit",
     "generations_explorer",
     "hal",
-    "kl_divergence",
     "load_digits",
     "load_mnist",
     "log_density",
@@ -115,9 +107,7 @@ __all__ = [
     "staircase_explorer",
     "strip_explorer",
     "threshold_explorer",
-    "total_variation",
     "train",
-    "train_classifier",
     "trend",
     "use_style",
     "x0_hat",

@@ -52,9 +52,7 @@ def moved(thing, device: torch.device | str):
 def block_sizes(n: int, shape: tuple[int, ...], device: torch.device) -> list[int]:
     """Cut n rows of the given shape into nearly equal blocks that the device works on best."""
     on_gpu = device.type not in ("cpu", "meta")
-    rows, numbers = (
-        (GPU_ROWS, GPU_NUMBERS_PER_ROW) if on_gpu else (CPU_ROWS, CPU_NUMBERS_PER_ROW)
-    )
+    rows, numbers = (GPU_ROWS, GPU_NUMBERS_PER_ROW) if on_gpu else (CPU_ROWS, CPU_NUMBERS_PER_ROW)
     rows = max(1, rows // math.ceil(math.prod(shape) / numbers))
     blocks = math.ceil(n / rows)
     return [n // blocks + (i < n % blocks) for i in range(blocks)]

@@ -76,7 +76,7 @@ class Artifact:
         device: torch.device | str = "cpu",
         progress: bool = True,
     ) -> ToyDenoiser:
-        """Train a new network on as many points of the mixture, by default for as long as the paper.
+        """Train a new network on as many points of the mixture; by default as long as the paper.
 
         The training runs on the device; the network comes back on the CPU. Stopping it raises a
         KeyboardInterrupt: no half-trained network comes back.

@@ -13,6 +13,11 @@ import torch
 import mih_utils as mih
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+from recipes import common, gaussian_1d, gaussian_2d, shapes  # noqa: E402
+
+import artifacts as recipes  # noqa: E402
+
 COMMITTED = sorted(path.stem for path in (ROOT / "artifacts").glob("*.json"))
 CONFIG = {
     "mixture": {"means": [[1.0], [2.0]], "std": 0.05, "weights": [1.0, 3.0]},
@@ -30,7 +35,7 @@ def folder(tmp_path, monkeypatch):
 def save(name="some-net", net=None, arrays=None, **settings):
     arrays = {"loss": np.arange(5.0)} if arrays is None else arrays
     settings = {"recipe": "make it", "config": CONFIG, "seed": 3, "seconds": 12.6} | settings
-    return mih.save_artifact(name, arrays, net=net, **settings)
+    return common.save_artifact(name, arrays, net=net, **settings)
 
 
 def toy():
@@ -229,11 +234,6 @@ def test_a_network_is_trained_again_from_its_record(folder, capsys):
 
 
 # The committed ones
-
-sys.path.insert(0, str(ROOT / "tools"))
-from recipes import common, gaussian_1d, gaussian_2d, shapes  # noqa: E402
-
-import artifacts as recipes  # noqa: E402
 
 
 def test_each_has_its_recipe_and_its_two_files():
@@ -444,7 +444,9 @@ def test_stored_grid_samples_have_the_stored_rates():
             share, error = mean_and_error(float(stored["outside"][g]), len(x))
             assert abs(census.hallucinated - share) < 4.5 * error + 1e-3
             assert census.alive == stored["alive"][g]
-            assert float(census.width.mean()) == pytest.approx(stored["widths"][g].mean(), rel=0.05)
+            assert float(census.widths.mean()) == pytest.approx(
+                stored["widths"][g].mean(), rel=0.05
+            )
 
 
 def test_stored_shapes_are_as_impossible_as_stored():

@@ -75,7 +75,10 @@ class UNet(nn.Module):
 
     def _build(self, widths: list[int]) -> None:
         """Make the layers; the levels have so many channels."""
-        channels, pixels = self.config["channels"], self.config["colours"] * self.config["patch"] ** 2
+        channels, pixels = (
+            self.config["channels"],
+            self.config["colours"] * self.config["patch"] ** 2,
+        )
         time, bottom, top = 4 * channels, widths[-1], widths[0]
         self.embed_time = nn.Sequential(
             nn.Linear(channels, time), nn.SiLU(), nn.Linear(time, time), nn.SiLU()

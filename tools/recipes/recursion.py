@@ -15,6 +15,7 @@ from mih_utils import recursion
 
 from . import digits, gaussian_1d, gaussian_2d, shapes
 from .common import CACHE, PACKAGE, kept, key_of, save
+from .divergences import kl_divergence, total_variation
 
 TRAINING_CODE = [PACKAGE / f"{n}.py" for n in ("schedule", "denoisers", "unet", "training")]
 CODE = [
@@ -49,7 +50,12 @@ def policies(extra):
 
 def trained(net, data, schedule, generator, **training):
     """The network, trained on the data; a second call with the same goes on, or loads it."""
-    settings = [training, getattr(net, "net", net).config, schedule.beta.tolist(), generator.initial_seed()]
+    settings = [
+        training,
+        getattr(net, "net", net).config,
+        schedule.beta.tolist(),
+        generator.initial_seed(),
+    ]
     settings.append(hashlib.sha256(data.numpy().tobytes()).hexdigest())
     checkpoint = CACHE / f"training-{key_of(settings, TRAINING_CODE)}.pt"
     training |= {"checkpoint": checkpoint, "generator": generator}
@@ -113,8 +119,8 @@ def line_run(policy, seed):
             "outside": density.mass_outside(mixture, K),
             "between": sum(density.gap_masses(mixture, K)[1:-1]),
             "widths": density.widths(mixture),
-            "tv": mih.total_variation(density, mixture),
-            "kl": mih.kl_divergence(density, mixture),
+            "tv": total_variation(density, mixture),
+            "kl": kl_divergence(density, mixture),
         }
 
     data = mixture.sample(LINE["points"], torch.Generator().manual_seed(seed))
@@ -171,8 +177,8 @@ def grid_measure(net, drawn, kept):
         "middle": gaussian_2d.in_the_middle(mixture, kept.x).double().mean(),
         "alive": census.alive,
         "entropy": census.entropy,
-        "widths": census.width,
-        "shares": census.share,
+        "widths": census.widths,
+        "shares": census.shares,
         "auc": area(drawn.hal, hallucinated),
     }
 
