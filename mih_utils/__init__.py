@@ -21,8 +21,10 @@ from .images.classifier import DigitClassifier
 from .images.digits import DataError, load_digits, load_mnist
 from .images.distributions import EmpiricalDistribution, ShapesDistribution
 from .images.metrics import density_coverage, frechet_distance
+from .images.pixels import from_shades, to_shades
 from .images.unet import UNet
 from .mixture import GaussianMixture
+from .notebook import Profile, markdown, notebook_setup, percent, percent_of, verdict
 from .recursion import gaussian_refit
 from .sampling import Samples, sample
 from .schedule import Schedule
@@ -67,6 +69,7 @@ __all__ = [
     "GaussianMixture",
     "History",
     "Modes",
+    "Profile",
     "Samples",
     "Schedule",
     "ShapesDistribution",
@@ -83,6 +86,7 @@ __all__ = [
     "exact_density",
     "exact_density_2d",
     "frechet_distance",
+    "from_shades",
     "gaussian_refit",
     "generations_explorer",
     "hal",
@@ -90,9 +94,13 @@ __all__ = [
     "load_mnist",
     "log_density",
     "mark_modes",
+    "markdown",
     "markdown_table",
     "mode_census",
+    "notebook_setup",
     "panels",
+    "percent",
+    "percent_of",
     "plane_chains_explorer",
     "recursion",
     "refit_explorer",
@@ -107,8 +115,10 @@ __all__ = [
     "staircase_explorer",
     "strip_explorer",
     "threshold_explorer",
+    "to_shades",
     "train",
     "trend",
     "use_style",
+    "verdict",
     "x0_hat",
 ]

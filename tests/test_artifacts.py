@@ -289,7 +289,7 @@ def test_committed_unet_has_learned_the_shapes(name):
 def test_stored_samples_of_shapes_are_what_the_network_draws():
     """The share of impossible images, of the stored samples and of some drawn anew."""
     a, g = mih.artifact("shapes64"), torch.Generator().manual_seed(0)
-    stored = torch.from_numpy(a.arrays["x"][:1000]).float()[:, None] / 7.5 - 1
+    stored = mih.from_shades(a.arrays["x"][:1000])
     assert a.arrays["log10_hal"].shape == (len(a.arrays["x"]), len(a.arrays["windows"]), 4)
     whole = a.arrays["windows"].tolist().index([0, len(a.schedule)])
     census = mih.shapes.census(stored)
@@ -453,7 +453,7 @@ def test_stored_shapes_are_as_impossible_as_stored():
     a = mih.artifact("recursion-shapes")
     for policy in ("random", "lowest Hal"):
         for g, images in enumerate(a.arrays[f"{policy}/x"]):
-            found = mih.shapes.census(torch.from_numpy(images).float()[:, None] / 7.5 - 1)
+            found = mih.shapes.census(mih.from_shades(images))
             share, error = mean_and_error(
                 float(a.arrays[f"{policy}/impossible"][0, g]), len(images)
             )
@@ -466,7 +466,7 @@ def test_stored_digits_have_the_stored_classes():
         shares = a.arrays[f"{policy}/classes"][0]
         np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
         for images, share in zip(a.arrays[f"{policy}/x"], shares, strict=True):
-            digits = torch.from_numpy(images).float()[:, None, 2:-2, 2:-2] / 7.5 - 1
+            digits = mih.from_shades(images)[..., 2:-2, 2:-2]
             found = torch.bincount(judge.classes(digits), minlength=10) / len(digits)
             error = 4.5 * (share * (1 - share) / len(digits)) ** 0.5 + 0.01
             assert (np.abs(found.numpy() - share) < error).all()

@@ -83,8 +83,8 @@ def save_artifact(
         "package_version": mih.__version__,
         "versions": {
             "python": platform.python_version(),
-            "torch": torch.mih.__version__,
-            "numpy": np.mih.__version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
             "threads": torch.get_num_threads(),
         },
         "seconds": round(seconds),

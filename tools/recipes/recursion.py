@@ -255,8 +255,7 @@ def image_draw(statistic):
 
 def from_the_median(x0_hat):
     """D of chapter 4: how far the column that varies most is from that of a typical sample."""
-    variance = x0_hat[..., :30].var(dim=0, unbiased=False)
-    column = F.avg_pool2d(variance, (32, 10)).flatten(1).amax(dim=1)
+    column = mih.shapes.largest_column(x0_hat.var(dim=0, unbiased=False))
     return (column - column.median()).abs()
 
 
@@ -327,7 +326,7 @@ def save_images(name, runs, shown, settings, arrays=None):
     """Metrics, Hal of all that was drawn, and some of the images, in sixteen shades."""
     arrays = stacked(runs) | (arrays or {})
     for policy, (run, *_) in runs.items():
-        arrays[f"{policy}/x"] = np.stack([shapes.shades(g.x[:shown]) for g in run])
+        arrays[f"{policy}/x"] = np.stack([mih.to_shades(g.x[:shown]) for g in run])
         hal = [np.log10(g.hal.clamp(min=1e-9).numpy()) for g in run]
         arrays[f"{policy}/log10_hal"] = np.stack(hal).astype(np.float16)
     save(

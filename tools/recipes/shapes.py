@@ -78,13 +78,12 @@ def draw(training, n, seed):
         some = slice(first // STEP, last // STEP)
         mean = sums[some].sum(dim=0) / (last - first)
         variance = squares[some].sum(dim=0) / (last - first) - mean.square()
-        columns = F.avg_pool2d(variance[..., : size // 3 * 3], (size, size // 3))
         patches = F.avg_pool2d(variance, PATCH, stride=1)
         whole = variance.flatten(1).mean(dim=1)
-        largest = [v.flatten(1).amax(dim=1) for v in (columns, patches)]
+        largest = [mih.shapes.largest_column(variance), patches.flatten(1).amax(dim=1)]
         of_components = largest_mean(variance[:, 0], components, n_components)
         spread.append(torch.stack([whole, *largest, of_components], dim=1))
-    return {"x": shades(out.x), "hal": torch.stack(spread, dim=1).numpy()}
+    return {"x": mih.to_shades(out.x), "hal": torch.stack(spread, dim=1).numpy()}
 
 
 def largest_mean(values, components, n_components):
@@ -101,11 +100,6 @@ def largest_mean(values, components, n_components):
 def image_of(components):
     """The number of the image that each pixel is in."""
     return np.broadcast_to(np.arange(len(components))[:, None, None], components.shape)
-
-
-def shades(images):
-    """Images in [-1, 1], (n, 1, size, size), as numbers from 0 to 15, (n, size, size)."""
-    return ((images[:, 0].clamp(-1, 1) + 1) * 7.5).round().byte().numpy()
 
 
 def samples(training, n, first_seed):
