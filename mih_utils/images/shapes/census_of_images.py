@@ -77,10 +77,10 @@ def census(images: Tensor, *, least: float = 0.87) -> Census:
     )
     require_number("least", least, above=0, at_most=1)
     size, width = images.shape[-1], images.shape[-1] // 3
-    blocks = enumerate(images.split(BLOCK))
-    found = joined(
-        [_numbered_from(i * BLOCK, components(block[:, 0], least)) for i, block in blocks]
-    )
+    parts = [components(block[:, 0], least) for block in images.split(BLOCK)]
+    for i, part in enumerate(parts):
+        part.image += i * BLOCK
+    found = joined(parts)
     column = ((found.place[:, 1] + found.box[:, 1] / 2) / width).long().clamp(0, 2)
     counts = torch.zeros(len(images), 3, 4, dtype=torch.long, device=images.device)
     one = torch.ones_like(found.image)
