@@ -39,7 +39,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Chain:
-    """A reverse chain as a value: its steps, the noisiest first. Made by `Schedule.ddpm`, `.ddim`."""
+    """A reverse chain as a value: its steps, the noisiest first. A Schedule makes it."""
 
     steps: tuple[Step, ...]
 

@@ -1,4 +1,4 @@
-"""Denoisers predict the noise in x_t: the paper's toy network, the exact one, and mixtures of both."""
+"""Denoisers predict the noise in x_t: the paper's toy network, the exact one, and relatives."""
 
 import math
 from typing import Protocol
