@@ -42,13 +42,13 @@ def require_points(argument: str, x: torch.Tensor, dim: int) -> None:
     require(x.is_floating_point(), f"{argument}.dtype", x.dtype, "a floating-point dtype")
 
 
-def require_known_steps(net, schedule) -> None:
-    """Require that a net that says which t it knows knows all of a schedule."""
+def require_known_times(net, times) -> None:
+    """Require that a net that says which t it knows knows all of these whole numbers."""
     known = getattr(net, "known_steps", None)
     if known is not None:
-        unknown = [t for t in schedule.timesteps.tolist() if t not in known]
+        unknown = [t for t in times if isinstance(t, int) and t not in known]
         expected = f"made of the {len(known)} steps that the net was built for"
-        require(not unknown, "schedule", f"a chain with t = {unknown[:1]}", expected)
+        require(not unknown, "chain", f"one with t = {unknown[:1]}", expected)
 
 
 def require_generator(generator: torch.Generator | None, device: torch.device) -> None:

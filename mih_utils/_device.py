@@ -19,15 +19,18 @@ CPU_NUMBERS_PER_ROW, GPU_NUMBERS_PER_ROW = 128, 16
 
 
 def device_and_dtype(denoiser, *hints) -> tuple[torch.device, torch.dtype]:
-    """Find the device and the dtype that a denoiser computes in.
+    """Return the device and dtype that a denoiser computes in.
 
-    They are its weights', or its own. A plain function has neither, and gets float32 where the
-    first hint that is not None (a tensor, a generator) lies, or else on the CPU.
+    Its weights' or its own; a plain function has neither, and gets those of the first hint that is
+    a tensor or a generator, or else float32 on the CPU.
     """
     for weight in getattr(denoiser, "parameters", lambda: ())():
         return weight.device, weight.dtype
-    place = next((h.device for h in (denoiser, *hints) if hasattr(h, "device")), "cpu")
-    return torch.device(place), getattr(denoiser, "dtype", torch.float32)
+    hints = [hint for hint in hints if hint is not None]
+    device = next((h.device for h in (denoiser, *hints) if hasattr(h, "device")), "cpu")
+    dtypes = (h.dtype for h in (denoiser, *hints) if hasattr(h, "dtype"))
+    dtype = next((dtype for dtype in dtypes if dtype.is_floating_point), torch.float32)
+    return torch.device(device), dtype
 
 
 def moved(thing, device: torch.device | str):
@@ -109,3 +112,16 @@ def has_bfloat16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     known = device.type == "cpu" and torch.backends.mkldnn.is_available()
     return known and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+@contextmanager
+def evaluating(net):
+    """Put a network into evaluation mode (no dropout) inside, and as it was afterwards."""
+    was_training = getattr(net, "training", False)
+    if was_training:
+        net.eval()
+    try:
+        yield
+    finally:
+        if was_training:
+            net.train()

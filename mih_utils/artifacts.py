@@ -15,11 +15,12 @@ import numpy as np
 import torch
 
 from ._checks import require
-from .denoisers import ToyDenoiser, VelocityTarget
+from .denoisers import ToyDenoiser
 from .images.classifier import DigitClassifier
 from .images.unet import UNet
 from .mixture import GaussianMixture
 from .schedule import Schedule
+from .targets import VelocityTarget
 from .training import train
 
 WEIGHTS = "net."  # arrays whose names begin so are the weights of the net
@@ -84,7 +85,7 @@ class Artifact:
         mixture, points = self.mixture, self._config("training")["points"]
         net = ToyDenoiser(**self._config("net"), generator=torch.Generator().manual_seed(0))
         generator = torch.Generator(device).manual_seed(0)
-        history = train(
+        train(
             net.to(device),
             mixture.sample(points, generator),
             self.schedule,
@@ -93,8 +94,6 @@ class Artifact:
             progress=progress,
             generator=generator,
         )
-        if history.interrupted:
-            raise KeyboardInterrupt(f"the training of {self.record['name']} was stopped")
         return net.cpu()
 
     def _config(self, part: str) -> dict:

@@ -1,4 +1,4 @@
-"""Denoisers predict the noise in x_t: the paper's toy network, and the exact one."""
+"""Denoisers predict the noise in x_t: the paper's toy network, the exact one, and relatives."""
 
 import math
 from typing import Protocol
@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._checks import require, require_count
+from ._checks import require, require_count, require_number
 from ._device import initial_weights, moved
 from .mixture import GaussianMixture
 from .schedule import Schedule
 
 
 class Denoiser(Protocol):
-    """Any callable that predicts the noise in x_t: (n, *shape), t of shape (n,) or ()."""
+    """Any callable that predicts the noise in x_t: (n, *shape), with t of shape (n,) or ()."""
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Tensor: ...
 
@@ -24,7 +24,7 @@ class ToyDenoiser(nn.Module):
 
     The time embedding is added inside a residual block; the `blocks` residual blocks share one set
     of weights (the authors' released code). Calling it predicts the noise: net(x_t, t), with x_t of
-    shape (n, dim) and t, whole numbers below `steps`, of shape (n,) or ().
+    shape (n, dim) and t of shape (n,) or (): whole numbers below `steps`, or any floats.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class ToyDenoiser(nn.Module):
         steps: int = 1000,
         generator: torch.Generator | None = None,
     ):
-        """steps: length of the schedule it will see; generator: for the initial weights."""
+        """steps: of the schedule it will see; generator: for the initial weights, on any device."""
         super().__init__()
         for name, value in (("dim", dim), ("width", width), ("blocks", blocks), ("steps", steps)):
             require_count(name, value)
@@ -43,7 +43,7 @@ class ToyDenoiser(nn.Module):
         self.config = {"dim": dim, "width": width, "blocks": blocks, "steps": steps}
         self.blocks = blocks
         self.known_steps = range(steps)
-        self.register_buffer("sinusoids", sinusoidal_table(steps, width), persistent=False)
+        self.register_buffer("table", sinusoids(torch.arange(steps), width), persistent=False)
         with initial_weights(self, generator, from_one_number=False):
             self.time_in = nn.Linear(width, width)
             self.time_out = nn.Linear(width, width)
@@ -68,37 +68,19 @@ class ToyDenoiser(nn.Module):
         return self.x_out(h)
 
     def embed_time(self, t: Tensor) -> Tensor:
-        """Embedding of t, (n or 1, width), computed once for each step that can differ.
+        """Return the embedding of t, (n or 1, width), computed once for each step that can differ.
 
-        When all rows share one t it is one row; when there are more rows than steps, it is computed
+        When all rows share one t it is one row. When there are more rows than steps, it is computed
         for every step and looked up.
         """
-        t, steps = t.reshape(-1), len(self.sinusoids)
-        rows = self.sinusoids if len(t) > steps else F.embedding(t, self.sinusoids)
+        t, steps = t.reshape(-1), len(self.table)
+        if t.is_floating_point():
+            rows, looked_up = sinusoids(t, self.config["width"]).to(self.table), False
+        else:
+            looked_up = len(t) > steps
+            rows = self.table if looked_up else F.embedding(t, self.table)
         rows = self.time_out(F.leaky_relu(self.time_in(rows), 0.02))
-        return F.embedding(t, rows) if len(t) > steps else rows
-
-
-class VelocityTarget(nn.Module):
-    """Turn a network that predicts the velocity into a denoiser: a call gives the noise in x_t.
-
-    v = signal noise - sigma x0 (Salimans and Ho 2022), with signal = sqrt(alpha_bar) and sigma =
-    sqrt(1 - alpha_bar), so noise = sigma x_t + signal v. A network that computed the noise itself
-    would turn a small error at high noise into a large one in x0_hat: images come out too bright
-    or dark.
-    """
-
-    def __init__(self, net: nn.Module, schedule: Schedule):
-        """net: net(x_t, t) is the velocity, shape of x_t. schedule: that it learns on."""
-        super().__init__()
-        self.net, self.known_steps = net, range(len(schedule))
-        mix = torch.stack([schedule.alpha_bar, 1 - schedule.alpha_bar], dim=1).sqrt().float()
-        self.register_buffer("signal_and_sigma", mix, persistent=False)
-
-    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
-        mix = F.embedding(t.reshape(-1), self.signal_and_sigma).to(x_t.dtype)
-        signal, sigma = mix.reshape(-1, 2, *[1] * (x_t.ndim - 1)).unbind(dim=1)
-        return sigma * x_t + signal * self.net(x_t, t)
+        return F.embedding(t, rows) if looked_up else rows
 
 
 class ExactDenoiser:
@@ -106,52 +88,103 @@ class ExactDenoiser:
 
     E[noise | x_t] = -sqrt(1 - alpha_bar_t) * score(x_t): the control for every claim. `mixture` is
     a GaussianMixture, or what else has a score at every noise level: all of the shapes, a finite
-    set. `schedule` is the one the chain was trained on; a respaced chain passes the same t.
+    set. It computes where the schedule lies.
     """
 
     def __init__(self, mixture: GaussianMixture, schedule: Schedule):
-        self.known_steps = frozenset(schedule.timesteps.tolist())
+        self.known_steps = range(len(schedule))
         self.mixture = mixture.to(schedule.alpha_bar.device)
-        self._alpha_bar = schedule.alpha_bar.new_full((max(self.known_steps) + 1, 1), math.nan)
-        self._alpha_bar[schedule.timesteps] = schedule.alpha_bar[:, None]
+        self.alpha_bar = schedule.alpha_bar[:, None]  # (T, 1), to be looked up by t
 
     @property
     def device(self) -> torch.device:
-        """Where it computes: where the schedule lies."""
-        return self._alpha_bar.device
+        """Where it computes."""
+        return self.alpha_bar.device
 
     @property
     def dtype(self) -> torch.dtype:
         """What it computes in when it may choose: float64."""
-        return self._alpha_bar.dtype
+        return self.alpha_bar.dtype
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
-        alpha_bar = F.embedding(t.reshape(-1), self._alpha_bar)
+        alpha_bar = F.embedding(t.reshape(-1), self.alpha_bar)  # (n or 1, 1)
         sigma = (1 - alpha_bar).sqrt().to(x_t.dtype).reshape(-1, *[1] * (x_t.ndim - 1))
         return -sigma * self.mixture.score(x_t, alpha_bar)
 
     def to(self, device: torch.device | str) -> "ExactDenoiser":
-        """The same denoiser on another device."""
+        """Return the same denoiser on another device."""
         return moved(self, device)
 
 
-def x0_hat(denoiser: Denoiser, x_t: Tensor, t: int, schedule: Schedule) -> Tensor:
-    """The clean point a denoiser sees behind x_t at step t of the schedule: shape of x_t.
+class SmoothedDenoiser:
+    """A denoiser averaged over a Gaussian of some width around x_t, along each coordinate.
+
+    It errs as a network that is too smooth does, without any training. Put an ExactDenoiser in, and
+    what the chain then generates between the modes comes from smoothness alone.
+    """
+
+    REACH = 3.0  # in widths
+
+    def __init__(self, denoiser: Denoiser, width: float | Tensor, nodes: int = 41):
+        """width: in units of x_t, one number or one a t, (T,); nodes: points along a line."""
+        require_count("nodes", nodes)
+        self.width = torch.as_tensor(width, dtype=torch.float64)
+        ok = self.width.ndim < 2 and bool((self.width.isfinite() & (self.width >= 0)).all())
+        require(ok, "width", width, "a number of at least 0, or one for each t")
+        self.denoiser = denoiser
+        self.nodes = torch.linspace(-self.REACH, self.REACH, nodes, dtype=torch.float64)
+
+    def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
+        width = self.width.to(x_t)
+        if width.ndim:
+            width = width[t].reshape(-1, 1, *[1] * (x_t.ndim - 1))
+        nodes, dims = self.nodes.to(x_t), x_t[0].numel()
+        weights = torch.softmax(-(nodes**2) / 2, dim=0)
+        # K offsets in all coordinates, and the weight of each
+        offsets = torch.cartesian_prod(*[nodes] * dims).reshape(-1, *x_t.shape[1:])
+        weights = torch.cartesian_prod(*[weights] * dims).reshape(len(offsets), -1).prod(dim=1)
+        around = x_t[:, None] + width * offsets  # (n, K, *shape)
+        times = t.repeat_interleave(len(offsets)) if t.ndim else t
+        answers = self.denoiser(around.flatten(0, 1), times).reshape(around.shape)
+        return torch.einsum("nk...,k->n...", answers, weights)
+
+
+class SwitchedDenoiser:
+    """Two denoisers taking turns: `late` answers where t < below, `early` before that.
+
+    With the exact denoiser as one of them it tells *when* in a chain a fault is made.
+    """
+
+    def __init__(self, early: Denoiser, late: Denoiser, below: int):
+        require_number("below", below)
+        self.early, self.late, self.below = early, late, below
+
+    def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
+        if t.ndim == 0 and t.device.type == "cpu":  # one answer is enough, and costs no wait
+            return (self.late if t < self.below else self.early)(x_t, t)
+        is_late = (t < self.below).reshape(-1, *[1] * (x_t.ndim - 1))
+        return torch.where(is_late, self.late(x_t, t), self.early(x_t, t))
+
+
+def predict_x0(denoiser: Denoiser, x_t: Tensor, t: int, schedule: Schedule) -> Tensor:
+    """Return the clean point that a denoiser sees behind x_t at step t: shape of x_t.
 
     (x_t - sqrt(1 - alpha_bar_t) * noise) / sqrt(alpha_bar_t); for the exact denoiser it is the
     posterior mean E[x0 | x_t].
     """
     require(0 <= t < len(schedule), "t", t, f"a step of the schedule, 0 … {len(schedule) - 1}")
     alpha_bar = float(schedule.alpha_bar[t])
-    noise = denoiser(x_t, schedule.timesteps[t].to(x_t.device))
+    noise = denoiser(x_t, torch.tensor(t, device=x_t.device))
     return (x_t - math.sqrt(1 - alpha_bar) * noise) / math.sqrt(alpha_bar)
 
 
-def sinusoidal_table(steps: int, width: int) -> Tensor:
-    """Sine and cosine of each step at width/2 geometric frequencies: (steps, width).
+def sinusoids(t: Tensor, width: int) -> Tensor:
+    """Return sine and cosine of each t (n,) at width/2 geometric frequencies: (n, width).
 
     (Vaswani et al. 2017, section 3.5.)
     """
-    frequency = torch.exp(-math.log(10_000) * torch.arange(width // 2) / (width // 2))
-    angle = torch.arange(steps)[:, None] * frequency
+    frequency = torch.exp(
+        -math.log(10_000) * torch.arange(width // 2, device=t.device) / (width // 2)
+    )
+    angle = t[:, None] * frequency
     return torch.cat([angle.sin(), angle.cos()], dim=1)

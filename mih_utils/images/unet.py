@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from .._checks import require, require_count
 from .._device import has_bfloat16, initial_weights
-from ..denoisers import sinusoidal_table
+from ..denoisers import sinusoids
 
 
 class UNet(nn.Module):
@@ -18,9 +18,9 @@ class UNet(nn.Module):
     and one on the way up, which also sees what the way down had there. At the bottom are two more,
     with self-attention between them.
 
-    net(x_t, t): x_t (n, colours, height, width); t, steps below `steps`, (n,) or (). Returns the
-    shape of x_t. The book's U-Nets predict the velocity: VelocityTarget(net, schedule) gives the
-    noise.
+    net(x_t, t): x_t (n, colours, height, width); t of shape (n,) or (), whole numbers below
+    `steps` or any floats. It returns the shape of x_t. The book's U-Nets predict the velocity;
+    VelocityTarget(net, schedule) gives the noise.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class UNet(nn.Module):
         }
         self.known_steps = range(steps)
         self.autocast = autocast
-        self.register_buffer("sinusoids", sinusoidal_table(steps, channels), persistent=False)
+        self.register_buffer("table", sinusoids(torch.arange(steps), channels), persistent=False)
         with initial_weights(self, generator):
             self._build([channels * multiplier for multiplier in multipliers])
         # at first every block passes on what it gets, and the output is zero
@@ -102,7 +102,7 @@ class UNet(nn.Module):
         h = F.pixel_unshuffle(x_t, self.config["patch"])
         h = self.x_in(h.contiguous(memory_format=torch.channels_last))
         with torch.autocast(x_t.device.type, torch.bfloat16) if low else nullcontext():
-            time = self.embed_time(F.embedding(t.reshape(-1), self.sinusoids))
+            time = self.embed_time(self._sinusoids(t.reshape(-1)))
             skips = []
             for level, block in enumerate(self.down):
                 h = block(F.avg_pool2d(h, 2) if level else h, time)
@@ -113,6 +113,12 @@ class UNet(nn.Module):
                 h = F.interpolate(h, scale_factor=2.0) if level else h
         h = self.x_out(F.silu(self.norm_out(h.to(x_t.dtype))))
         return F.pixel_shuffle(h, self.config["patch"])
+
+    def _sinusoids(self, t: Tensor) -> Tensor:
+        """Look up those of whole t, or compute those of any t: (n, channels)."""
+        if t.is_floating_point():
+            return sinusoids(t, self.config["channels"]).to(self.table)
+        return F.embedding(t, self.table)
 
     def _check(self, x_t: Tensor) -> None:
         colours = self.config["colours"]
