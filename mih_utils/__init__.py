@@ -48,6 +48,7 @@ from .images.unet import UNet
 # Models trained on their own samples, and stored results
 from . import recursion
 from .recursion import gaussian_refit
+from .recursion.widths import width_by_exact_chain
 from .artifacts import Artifact, ArtifactError, artifact
 
 # What every chapter says and does in the same way
