@@ -1,74 +1,77 @@
 """Fingerprints of data, settings and code, so that a stored result is taken for no other."""
 
-import functools
 import hashlib
 import types
+from collections.abc import Iterable, Iterator
 
-import numpy as np
 import torch
 
-PLAIN = str | bytes | bool | int | float | complex | type(None)
+PLAIN = (str, bytes, bool, int, float, complex, type(None))
 
 
 def digest(value) -> str:
     """Return a short name for a value: equal for equal values, and different for others.
 
-    Tensors count with all their numbers. Functions count with their code and defaults, what they
-    close over, and the plain values and functions of their module that they name; so two lambdas
-    are told apart, and a setting that a function reads counts too.
+    Tensors count with all their numbers, objects with what they are made of, and functions with
+    their code, defaults and what they close over, so that two lambdas are told apart. The plain
+    values and the functions of its own module that a function names count, too.
     """
     found = hashlib.sha256()
-    _add(found, value, set())
+    for piece in _pieces(value, ()):
+        found.update(piece)
     return found.hexdigest()[:16]
 
 
-def _add(found, value, seen: set) -> None:
+def _pieces(value, inside: tuple) -> Iterator[bytes]:
+    """Bytes that stand for a value; `inside` are the values that it is a part of."""
     if isinstance(value, torch.Tensor):
-        found.update(f"{value.dtype}{tuple(value.shape)}".encode())
+        yield f"{value.dtype}{tuple(value.shape)}".encode()
         if value.device.type != "meta":
-            found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    elif isinstance(value, np.ndarray):
-        found.update(f"{value.dtype}{value.shape}".encode() + value.tobytes())
-    elif isinstance(value, dict):
-        found.update(b"{")
-        for name in value:
-            found.update(str(name).encode())
-            _add(found, value[name], seen)
-    elif isinstance(value, list | tuple | set | frozenset):
-        found.update(b"[")
-        for one in sorted(value, key=repr) if isinstance(value, set | frozenset) else value:
-            _add(found, one, seen)
-    elif isinstance(value, types.FunctionType):
-        if id(value) not in seen:  # a function may close over itself
-            seen.add(id(value))
-            _add(found, value.__code__, seen)
-            _add(found, [value.__defaults__, value.__kwdefaults__], seen)
-            _add(found, [cell.cell_contents for cell in value.__closure__ or ()], seen)
-            _add(found, _named_globals(value), seen)
-    elif isinstance(value, types.MethodType):
-        _add(found, [value.__func__, value.__self__], seen)
-    elif isinstance(value, functools.partial):
-        _add(found, [value.func, value.args, value.keywords], seen)
-    elif isinstance(value, types.BuiltinFunctionType):
-        found.update(value.__qualname__.encode())
-    elif isinstance(value, types.CodeType):
-        found.update(value.co_code)
-        _add(found, [value.co_names, value.co_consts], seen)
+            yield value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
     elif isinstance(value, PLAIN):
-        found.update(repr(value).encode())
+        yield f"{value!r},".encode()
+    elif any(value is outer for outer in inside):  # a function may close over itself
+        yield b"itself,"
     else:
-        found.update(f"{type(value).__module__}.{type(value).__qualname__}".encode())
-        if id(value) not in seen and hasattr(value, "__dict__"):
-            seen.add(id(value))
-            _add(found, vars(value), seen)
+        yield f"{type(value).__module__}.{type(value).__qualname__}(".encode()
+        for part in _parts(value):
+            yield from _pieces(part, (*inside, value))
+        yield b")"
 
 
-def _named_globals(function: types.FunctionType) -> dict:
-    """Find the plain values, and the functions of the same module, that a function names."""
-    known, found = function.__globals__, {}
-    for name in function.__code__.co_names:
-        value = known.get(name)
-        own = isinstance(value, types.FunctionType) and value.__globals__ is known
-        if name in known and (own or isinstance(value, PLAIN)):
-            found[name] = value
-    return found
+def _parts(value) -> Iterable:
+    """What a value is made of."""
+    if isinstance(value, list | tuple):
+        return value
+    if isinstance(value, dict):
+        return sorted(value.items(), key=lambda item: str(item[0]))
+    if isinstance(value, set | frozenset):
+        return sorted(map(digest, value))
+    if isinstance(value, types.FunctionType):
+        closed_over = [cell.cell_contents for cell in value.__closure__ or ()]
+        code = value.__qualname__, value.__code__, value.__defaults__, value.__kwdefaults__
+        return *code, closed_over, _named(value)
+    if isinstance(value, types.CodeType):
+        return value.co_code, value.co_names, value.co_consts
+    if isinstance(value, type | types.ModuleType):
+        return [getattr(value, "__module__", ""), value.__name__]
+    try:
+        made_by = value.__reduce_ex__(2)  # what pickle would keep of it
+    except TypeError:
+        return [getattr(value, "__dict__", None)]
+    if isinstance(made_by, str):
+        return [made_by]
+    arguments, state, items, pairs = (*made_by[1:], None, None, None)[:4]
+    return arguments, state, list(items or ()), list(pairs or ())
+
+
+def _named(function: types.FunctionType) -> dict:
+    """Plain values, and functions of the same module, that a function refers to by name."""
+    module = function.__globals__
+    values = {name: module[name] for name in function.__code__.co_names if name in module}
+
+    def counts(value) -> bool:
+        own = isinstance(value, types.FunctionType) and value.__globals__ is module
+        return own or isinstance(value, PLAIN)
+
+    return {name: value for name, value in values.items() if counts(value)}
