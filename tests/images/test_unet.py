@@ -10,7 +10,6 @@ from conftest import refusal
 from torch.nn import functional as F
 
 import mih_utils as mih
-from mih_utils import training
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 from recipes.common import save_artifact
@@ -238,9 +237,8 @@ def test_a_few_steps_lower_the_loss_and_it_samples():
     assert float(history.loss[0]) == pytest.approx(float(SCHEDULE.alpha_bar.mean()), abs=0.15)
     assert float(history.loss[-10:].mean()) < 0.4 * float(SCHEDULE.alpha_bar.mean())
     assert next(net.parameters()).dtype == torch.float32
-    out = mih.sample(
-        net, SCHEDULE, 3, (1, 16, 16), window=(0, 5), generator=seeded(), progress=False
-    )
+    settings = {"observe": [mih.Hal(last=5)], "generator": seeded(), "progress": False}
+    out = mih.sample(net, SCHEDULE.ddpm(), 3, (1, 16, 16), **settings)
     assert out.x.shape == (3, 1, 16, 16)
     assert out.hal.shape == (3,)
 
@@ -258,7 +256,7 @@ def test_the_average_of_the_weights_is_that_of_a_loop_by_hand(monkeypatch, stop_
         seen.append([w.detach().clone() for w in net.parameters()])
 
     monkeypatch.setattr(torch.optim.Adam, "step", watched)
-    train(net, 12, ema=0.5)
+    train(net, 12, observe=[mih.EMA(0.5)], stoppable=True)
     assert len(seen) == (stop_at or 12)
     for i, weight in enumerate(net.parameters()):
         mean = start[i]
@@ -270,11 +268,12 @@ def test_the_average_of_the_weights_is_that_of_a_loop_by_hand(monkeypatch, stop_
 
 
 def test_training_goes_on_from_its_checkpoint(monkeypatch, tmp_path):
-    monkeypatch.setattr(training._Keeper, "every", 0)  # after each step
     path = tmp_path / "sub" / "training.pt"
-    settings = {"ema": 0.9}
     whole = toy()
-    expected = train(whole, 8, **settings)
+    expected = train(whole, 8, observe=[mih.EMA(0.9)])
+
+    def kept():
+        return [mih.EMA(0.9), mih.Checkpoint(path, every=0)]  # after each step
 
     class Stopped(Exception):
         """Power cut."""
@@ -290,22 +289,22 @@ def test_training_goes_on_from_its_checkpoint(monkeypatch, tmp_path):
     with monkeypatch.context() as patch:
         patch.setattr(mih.UNet, "forward", cut)
         with pytest.raises(Stopped):
-            train(toy(), 8, checkpoint=path, **settings)
-    net = toy(seed=9)
-    found = train(net, 8, checkpoint=path, **settings)
+            train(toy(), 8, observe=kept())
+    net = toy()
+    found = train(net, 8, observe=kept())
     assert torch.equal(found.loss, expected.loss)
     for a, b in zip(net.parameters(), whole.parameters(), strict=True):
         assert torch.equal(a, b)
     # and a finished one is not trained again
     monkeypatch.setattr(mih.UNet, "forward", None)
-    again = toy(seed=10)
-    finished = train(again, 8, checkpoint=path, **settings)
+    again = toy()
+    finished = train(again, 8, observe=kept())
     assert torch.equal(finished.loss, expected.loss)
     assert finished.seconds >= found.seconds > 0
     assert torch.equal(again.net.x_out.weight, whole.net.x_out.weight)
     assert [p.name for p in path.parent.iterdir()] == ["training.pt"]
     with refusal("checkpoint", "training.pt"):
-        train(toy(), 9, checkpoint=path, **settings)
+        train(toy(), 9, observe=kept())
 
 
 def toy(seed=0):
@@ -342,7 +341,8 @@ def test_the_whole_one_fits_into_two_megabytes(tmp_path, monkeypatch):
 
 def test_it_stays_on_a_device_that_is_not_the_cpu():
     net = denoiser(channels=8).to("meta")
-    out = mih.sample(net, SCHEDULE, 5, (1, 16, 16), window=(0, 3), progress=False)
+    settings = {"observe": [mih.Hal(last=3)], "progress": False}
+    out = mih.sample(net, SCHEDULE.ddpm(), 5, (1, 16, 16), **settings)
     assert out.x.device.type == "meta"
     assert out.x.shape == (5, 1, 16, 16)
 
@@ -350,7 +350,8 @@ def test_it_stays_on_a_device_that_is_not_the_cpu():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_it_trains_on_a_gpu():
     net = denoiser(channels=8, generator=seeded()).to("cuda")
-    history = train(net, 60, lr=5e-3, ema=0.9, generator=torch.Generator("cuda").manual_seed(0))
+    generator = torch.Generator("cuda").manual_seed(0)
+    history = train(net, 60, lr=5e-3, observe=[mih.EMA(0.9)], generator=generator)
     assert float(history.loss[-10:].mean()) < 0.3
 
 
@@ -382,5 +383,5 @@ def test_images_that_do_not_fit_are_refused(shape):
 
 @pytest.mark.parametrize("ema", [0.0, 1.0, -0.5, float("nan")])
 def test_a_bad_average_is_refused(ema):
-    with refusal("ema", str(ema)):
-        train(toy(), 1, ema=ema)
+    with refusal("decay", str(ema)):
+        mih.EMA(ema)

@@ -2,10 +2,12 @@
 
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -511,9 +513,9 @@ def test_the_folder_of_another_run_is_refused(tmp_path, change):
     good = {"folder": tmp_path, "keep": recursion.lowest_hal(0.2)}
     run(**good)
     (name,) = change
-    with refusal("folder", str(tmp_path)) as message:
+    message = f"^folder is '{re.escape(str(tmp_path))}'.* another {name}: use another folder$"
+    with pytest.raises(ValueError, match=message):
         run(**{**good, **change})
-    assert message().endswith(f"in it is another {name}: use another folder")
 
 
 def test_two_lambdas_are_told_apart(tmp_path):
@@ -652,7 +654,7 @@ def test_widths_go_on_from_each_other():
     chain = mih.Schedule.linear(200, 5e-3, 0.2).ddpm()
     widths = recursion.exact_widths(0.1, chain, 3)
     assert len(widths) == 4 and widths[0] == 1
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         assert after == pytest.approx(before * mih.width_by_exact_chain(0.1 * before, chain))
     for bad in (0, -1.0, math.inf):
         with refusal("std", str(bad)):

@@ -100,26 +100,20 @@ def save_artifact(
 
 
 def train_toy(means, std, weights, points, steps, batch, seed):
-    """The weights and the curves of a toy network trained on a mixture, and whether all of it."""
+    """The weights and the curves of a toy network trained on a mixture."""
     generator = torch.Generator().manual_seed(seed)
     mixture = mih.GaussianMixture(means, std, weights)
     schedule = mih.Schedule.linear(**SCHEDULE)
     net = mih.ToyDenoiser(dim=mixture.dim, generator=generator)
-    history = mih.train(
-        net,
-        mixture.sample(points, generator),
-        schedule,
-        steps,
-        batch=batch,
-        exact=mih.ExactDenoiser(mixture, schedule),
-        generator=generator,
-    )
+    excess = mih.ExcessLoss(mih.ExactDenoiser(mixture, schedule))
+    data = mixture.sample(points, generator)
+    settings = {"batch": batch, "observe": [excess], "generator": generator}
+    history = mih.train(net, data, schedule, steps, **settings)
     curves = {
         "loss": history.loss.numpy(),
-        "excess": history.excess.numpy(),
-        "excess_steps": np.array(history.excess_steps),
+        "excess": excess.excess.numpy(),
+        "excess_steps": np.array(excess.steps),
     }
-    curves["interrupted"] = np.array(history.interrupted)
     return curves | weights_of(net)
 
 
@@ -137,20 +131,12 @@ def with_weights(net, arrays):
     return net.eval(), {name: a for name, a in arrays.items() if name not in weights}
 
 
-def train_whole(**settings):
-    """`train_toy`, which must not be kept when it was stopped half-way."""
-    result = train_toy(**settings)
-    if result.pop("interrupted"):
-        raise KeyboardInterrupt
-    return result
-
-
 def trained(mixture, points, steps, batch, seed):
     """A toy network trained on a mixture, its curves, and the seconds it took: (net, arrays, s)."""
     settings = {"means": mixture.means.tolist(), "std": mixture.std}
     settings |= {"weights": mixture.weights.tolist(), "points": points, "steps": steps}
     code = [PACKAGE / f"{name}.py" for name in TRAINING_CODE]
-    arrays = kept(train_whole, settings | {"batch": batch, "seed": seed}, code)
+    arrays = kept(train_toy, settings | {"batch": batch, "seed": seed}, code)
     seconds = float(arrays.pop("seconds"))
     return *with_weights(mih.ToyDenoiser(dim=mixture.dim), arrays), seconds
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 import mih_utils as mih
 from mih_utils import recursion
+from mih_utils._fingerprint import digest
 
 from . import digits, gaussian_1d, gaussian_2d, shapes
 from .common import CACHE, PACKAGE, kept, key_of, save
@@ -57,17 +58,17 @@ def trained(net, data, schedule, generator, **training):
         generator.initial_seed(),
     ]
     settings.append(hashlib.sha256(data.numpy().tobytes()).hexdigest())
-    checkpoint = CACHE / f"training-{key_of(settings, TRAINING_CODE)}.pt"
-    training |= {"checkpoint": checkpoint, "generator": generator}
-    if mih.train(net, data, schedule, **training).interrupted:
-        raise KeyboardInterrupt
+    checkpoint = mih.Checkpoint(CACHE / f"training-{key_of(settings, TRAINING_CODE)}.pt")
+    average = [mih.EMA(training.pop("ema"))] if "ema" in training else []
+    observe = [*average, checkpoint]
+    mih.train(net, data, schedule, **training, observe=observe, generator=generator)
     return net
 
 
 def generations(what, policy, seed, data, settings, **functions):
     """All generations of a policy; a second call goes on after the last finished one."""
     protocol, keep = policy
-    key = key_of([settings, protocol, keep.__name__, seed], [*CODE, __file__])
+    key = key_of([settings, protocol, digest(keep), seed], [*CODE, __file__])
     run = recursion.run(
         data,
         generations=settings["generations"],
@@ -108,7 +109,7 @@ def line_run(policy, seed):
     def fit(data, generator):
         net = mih.ToyDenoiser(dim=1, generator=generator)
         trained(net, data, schedule, generator, **LINE["training"])
-        return mih.exact_density(net, schedule, grid, progress=False)
+        return mih.exact_density(net, schedule.ddpm(), grid, progress=False)
 
     def draw(density, n, generator):
         return density.sample(n, generator)
@@ -152,19 +153,18 @@ def grid_fit(data, generator):
     return trained(net, data, mih.Schedule.linear(**CHAIN), generator, **GRID["training"])
 
 
-def grid_draw(net, n, generator, **settings):
-    schedule = mih.Schedule.linear(**CHAIN)
-    return mih.sample(
-        net, schedule, n, (2,), window=WINDOW, progress=False, generator=generator, **settings
-    )
+def grid_draw(net, n, generator, observe=()):
+    chain = mih.Schedule.linear(**CHAIN).ddpm()
+    observe = [mih.Hal(first=WINDOW[0], last=WINDOW[1]), *observe]
+    settings = {"observe": observe, "progress": False, "generator": generator}
+    return mih.sample(net, chain, n, (2,), **settings)
 
 
 def area(hal, hallucinated):
     """Area under the ROC curve, nan if there is no hallucination."""
     if not hallucinated.any() or hallucinated.all():
         return float("nan")
-    false_positive, true_positive = mih.roc(hal[hallucinated], hal[~hallucinated])
-    return float(torch.trapezoid(true_positive, false_positive.to(true_positive)))
+    return mih.auc(hal[hallucinated], hal[~hallucinated])
 
 
 def grid_measure(net, drawn, kept):
@@ -191,10 +191,10 @@ def grid_windows(n=20_000):
     """How well Hal finds the hallucinations of the first model, by the length of its window."""
     generator = recursion.generator_of(SEEDS[0], 0)
     net = grid_fit(grid_data(SEEDS[0]), generator)
-    out = grid_draw(net, n, generator, keep=range(max(WINDOWS)))
+    out = grid_draw(net, n, generator, [mih.Keep("x0_hat", last=max(WINDOWS))])
     hallucinated = gaussian_2d.DATA["grid25"].distance(out.x) > K
     x0_hat = out.x0_hat.flip(0)
-    return {"auc": np.array([area(mih.hal(x0_hat[:last]), hallucinated) for last in WINDOWS])}
+    return {"auc": np.array([area(mih.Hal.of(x0_hat[:last]), hallucinated) for last in WINDOWS])}
 
 
 def make_grid(name="recursion-grid"):
@@ -243,12 +243,10 @@ def image_draw(statistic):
     """draw for images, with statistic(x0_hat) of the steps watched as Hal."""
 
     def draw(net, n, generator):
-        schedule = mih.Schedule.linear(**shapes.CHAIN).respaced(DRAWN_STEPS)
-        steps = range(*WATCHED)
-        out = mih.sample(
-            net, schedule, n, (1, 32, 32), keep=steps, fixed_large=False, generator=generator
-        )
-        return mih.Samples(out.x.clamp(-1, 1), statistic(out.x0_hat))
+        chain = mih.Schedule.linear(**shapes.CHAIN).ddpm(DRAWN_STEPS, variance="small")
+        watch = mih.Keep("x0_hat", steps=range(*WATCHED))
+        out = mih.sample(net, chain, n, (1, 32, 32), observe=[watch], generator=generator)
+        return mih.Samples(out.x.clamp(-1, 1), hal=statistic(out.x0_hat))
 
     return draw
 
@@ -304,7 +302,7 @@ def mnist_run(policy, seed=0):
 
     functions = {
         "fit": image_fit(DIGITS["training"]),
-        "draw": image_draw(mih.hal),
+        "draw": image_draw(mih.Hal.of),
         "measure": lambda net, drawn, kept: (
             measure(kept.x) | {"drawn_white": (drawn.x > 0).double().mean()}
         ),

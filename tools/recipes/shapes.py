@@ -29,17 +29,17 @@ def train_unet(size, images, steps, seed):
     settings = [CHAIN, TRAINING, unet(size).net.config, size, images, steps, seed]
     generator = torch.Generator().manual_seed(seed)
     net = unet(size, generator)
+    checkpoint = mih.Checkpoint(CACHE / f"training-{key_of(settings, CODE)}.pt")
     history = mih.train(
         net,
         mih.shapes.dataset(images, size, generator=generator),
         mih.Schedule.linear(**CHAIN),
         steps,
-        **TRAINING,
-        checkpoint=CACHE / f"training-{key_of(settings, CODE)}.pt",
+        batch=TRAINING["batch"],
+        lr=TRAINING["lr"],
+        observe=[mih.EMA(TRAINING["ema"]), checkpoint],
         generator=generator,
     )
-    if history.interrupted:
-        raise KeyboardInterrupt
     return weights_of(net.net) | {"loss": history.loss.numpy(), "spent": np.array(history.seconds)}
 
 
@@ -64,11 +64,9 @@ def draw(training, n, seed):
     """
     net, _, _ = trained(training)
     generator = torch.Generator().manual_seed(seed)
-    size, steps = training["size"], range(CHAIN["steps"])
-    chain = mih.Schedule.linear(**CHAIN)
-    out = mih.sample(
-        net, chain, n, (1, size, size), keep=steps, progress=False, generator=generator
-    )
+    size, chain = training["size"], mih.Schedule.linear(**CHAIN).ddpm()
+    settings = {"observe": [mih.Keep("x0_hat")], "progress": False, "generator": generator}
+    out = mih.sample(net, chain, n, (1, size, size), **settings)
     # counted from the end, as windows are, and 25 steps at a time
     x0_hat = out.x0_hat.flip(0).unflatten(0, (-1, STEP))
     sums, squares = x0_hat.sum(dim=1), x0_hat.square().sum(dim=1)
