@@ -234,6 +234,40 @@ def test_a_network_is_trained_again_from_its_record(folder, capsys):
         mih.artifact("some-net").retrained()
 
 
+def test_a_network_that_is_not_trained_to_the_end_does_not_come_back(folder, monkeypatch):
+    save(net=toy(), config=CONFIG | {"training": {"points": 200}})
+    calls, forward = [], mih.ToyDenoiser.forward
+
+    def interrupted(self, x_t, t):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return forward(self, x_t, t)
+
+    monkeypatch.setattr(mih.ToyDenoiser, "forward", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        mih.artifact("some-net").retrained(epochs=10, batch=100, progress=False)
+    assert len(calls) == 3
+
+
+def test_what_is_done_to_a_network_changes_no_other(folder):
+    """Neither its dtype nor its weights are those of the verified artifact's next network."""
+    before = torch.get_rng_state()
+    save(net=toy())
+    stored = mih.artifact("some-net")
+    first = stored.net.double()
+    with torch.no_grad():
+        for weight in first.parameters():
+            weight.zero_()
+    again = stored.net
+    assert again is not first and not again.training
+    for weight, expected in zip(again.parameters(), toy().parameters(), strict=True):
+        assert weight.dtype == torch.float32 and weight.equal(expected)
+    stored.mixture.means.zero_()
+    assert stored.mixture.means.any()
+    assert torch.get_rng_state().equal(before)  # building one draws nothing
+
+
 # The committed ones
 
 
