@@ -35,27 +35,16 @@ from .sampling import Samples, sample
 from .schedule import Schedule
 from .statistics import share_interval, trend
 from .training import History, train
-from .viz.explorers.chapters import (
-    plane_chains_explorer,
-    reverse_chains_explorer,
-    staircase_explorer,
-    strip_explorer,
-    threshold_explorer,
-)
 from .viz.explorers.core import Explorer
-from .viz.explorers.recursion import generations_explorer, refit_explorer
-from .viz.style import (
-    COLORS,
-    draw_bridges,
-    draw_images,
-    log_density,
-    mark_modes,
-    markdown_table,
-    panels,
-    scientific,
-    share,
-    use_style,
-)
+from .viz.explorers.detector import threshold_explorer
+from .viz.explorers.game import possible_or_not
+from .viz.explorers.generations import generations_explorer
+from .viz.explorers.line import reverse_chains_explorer, staircase_explorer
+from .viz.explorers.plane import plane_chains_explorer
+from .viz.explorers.refits import refit_explorer
+from .viz.explorers.shapes import strip_explorer
+from .viz.figures import draw_bridges, draw_images, log_density, mark_modes, panels
+from .viz.style import COLORS, markdown_table, scientific, share, use_style
 
 __all__ = [
     "COLORS",
@@ -101,6 +90,7 @@ __all__ = [
     "mode_census",
     "panels",
     "plane_chains_explorer",
+    "possible_or_not",
     "recursion",
     "refit_explorer",
     "reverse_chains_explorer",

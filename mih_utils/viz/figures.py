@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import seaborn  # noqa: F401, it brings the colour map
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm
 

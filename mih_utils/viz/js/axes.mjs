@@ -1,6 +1,6 @@
 // Axes: where their ticks are, how numbers are written, where in its canvas a panel is drawn.
 
-export const MARGIN = { left: 58, right: 14, top: 8, bottom: 42 };
+export const MARGIN = { left: 64, right: 14, top: 8, bottom: 42 };
 
 // Round numbers between start and stop, about as many as wanted.
 export function ticks(start, stop, wanted) {

@@ -59,10 +59,11 @@ function drawAxes(g, panel, { left, top, w, h }, X, Y, paint) {
   g.fillText(panel.xlabel, left + w / 2, top + h + 24);
   g.textAlign = "right";
   g.textBaseline = "middle";
-  for (const v of up) g.fillText(reading(v, panel.ylog), left - 6, Y(v));
+  const labels = up.map((v) => reading(v, panel.ylog)), wide = Math.max(...labels.map((t) => g.measureText(t).width));
+  labels.forEach((label, i) => g.fillText(label, left - 6, Y(up[i])));
   g.textAlign = "center";
   g.save();
-  g.translate(left - 47, top + h / 2);
+  g.translate(Math.max(8, left - 16 - wide), top + h / 2);
   g.rotate(-Math.PI / 2);
   g.fillText(panel.ylabel, 0, 0);
   g.restore();
