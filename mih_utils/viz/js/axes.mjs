@@ -19,7 +19,7 @@ export function logTicks(start, stop, wanted) {
   const low = Math.min(start, stop), high = Math.max(start, stop);
   if (high - low < 1.2) return ticks(10 ** low, 10 ** high, wanted).filter((v) => v > 0).map(Math.log10);
   const step = Math.max(1, Math.ceil((high - low) / (1.5 * wanted))), found = [];
-  for (let v = Math.ceil(low / step - 1e-9) * step; v <= high + 1e-9; v += step) found.push(v);
+  for (let v = Math.ceil(low / step - 1e-9) * step; v <= high + 1e-9; v += step) found.push(v + 0);  // not -0
   return found;
 }
 

@@ -33,7 +33,7 @@ export function slider(control, move) {
     type: "range", min: 0, max: control.size - 1, step: 1, ...KEYS, "aria-label": control.label,
   });
   const value = element("output", { "aria-hidden": "true" });  // said by aria-valuetext
-  const marks = element("i", { className: "mih-marks", "aria-hidden": "true" });
+  const marks = element("i", { className: "mih-happens", "aria-hidden": "true" });
   marks.dataset.role = control.marks_role;
   input.addEventListener("input", () => move(+input.value));
   const name = element("span", { className: "mih-name" }, control.label);

@@ -47,8 +47,8 @@ function drawCard(canvas, card, sheet, checked, paint) {
 function cardsOf(spec, judge) {
   return spec.cards.map((card, i) => {
     const canvas = element("canvas", { "aria-hidden": "true" });
-    const said = element("span", { className: "mih-said" });
-    const button = element("button", { type: "button", className: "mih-card", "data-lm-suppress-shortcuts": "true" }, canvas, said);
+    const said = element("span", { className: "mih-verdict" });
+    const button = element("button", { type: "button", className: "mih-tile", "data-lm-suppress-shortcuts": "true" }, canvas, said);
     button.addEventListener("click", () => judge(i));
     return { ...card, size: spec.size, columns: spec.columns, left: i * spec.size, canvas, said, button };
   });
@@ -79,7 +79,7 @@ export function startGame(root) {
     readout.textContent = checked ? verdict(score(marked, truth)) : `${spec.task} Marked so far: ${count} of ${truth.length}.`;
   }
   const head = element("div", { className: "mih-head" }, element("div", { className: "mih-title" }, spec.title), menu([["Copy link", link]]));
-  const grid = element("div", { className: "mih-cards", role: "group", "aria-label": spec.title }, ...cards.map((card) => card.button));
+  const grid = element("div", { className: "mih-tiles", role: "group", "aria-label": spec.title }, ...cards.map((card) => card.button));
   root.append(head, element("div", { className: "mih-turn" }, readout, check), grid);
   sheet.onload = draw;
   const obey = () => {

@@ -40,7 +40,7 @@ export async function copyLink(hash) {
     await navigator.clipboard.writeText(link);
     return "Link copied";
   } catch {
-    const field = element("input", { className: "mih-link", readOnly: true, value: link, "aria-label": "The link" });
+    const field = element("input", { className: "mih-address", readOnly: true, value: link, "aria-label": "The link" });
     setTimeout(() => field.select());
     return field;
   }

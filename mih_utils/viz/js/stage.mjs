@@ -50,7 +50,7 @@ export function stage(spec) {
       tab.setAttribute("aria-selected", String(i === wanted));
       tab.tabIndex = i === wanted ? 0 : -1;
     });
-    groups.forEach((group, i) => group.forEach((j) => views[j].frame.classList.toggle("mih-shown", i === wanted)));
+    groups.forEach((group, i) => group.forEach((j) => views[j].frame.classList.toggle("mih-current", i === wanted)));
   }
   tabs.forEach((tab, i) => {
     tab.addEventListener("click", () => choose(i));
