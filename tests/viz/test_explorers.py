@@ -29,7 +29,13 @@ def test_reverse_chains_are_those_of_the_sampler():
     found = mih.reverse_chains_explorer(MIX, SCHEDULE, wrong, starts, frames=12)
     for name, net in (("exact", EXACT), ("learned", wrong)):
         out = mih.sample(
-            net, SCHEDULE, 61, (1,), eta=0, x_T=starts[:, None], keep=range(100), progress=False
+            net,
+            SCHEDULE.ddim(),
+            61,
+            (1,),
+            x_T=starts[:, None],
+            observe=[mih.Keep("x_t")],
+            progress=False,
         )
         sigma = (1 - SCHEDULE.alpha_bar).sqrt().flip(0).numpy()  # of the steps as they are kept
         paths, noise_left = found.arrays[name], found.arrays["noise_left"]
@@ -90,9 +96,14 @@ def chains():
     generator = torch.Generator().manual_seed(0)
     steps = [0, 3, 10, 40, 99]
     out = mih.sample(
-        mih.ExactDenoiser(GRID, SCHEDULE), SCHEDULE, 60, (2,), keep=steps, generator=generator,
+        mih.ExactDenoiser(GRID, SCHEDULE),
+        SCHEDULE.ddpm(),
+        60,
+        (2,),
+        observe=[mih.Keep(name, steps=steps) for name in ("x_t", "x0_hat")],
+        generator=generator,
         progress=False,
-    )  # fmt: skip
+    )
     out.x[:7] = GRID.means[0] + 8 * GRID.std
     out.x0_hat[-2:, :7] = out.x[:7]
     return out, steps
@@ -114,7 +125,7 @@ def test_plane_chains_are_those_of_the_sampler(chains):
             # in another order, but each with its whole path; what is outside stands at the border
             order = np.lexsort(drawn[-1].T), np.lexsort(path[-1, chosen].T)
             drawn, real = drawn[:, order[0]], path[:, chosen][:, order[1]]
-            low, high = found.panels[1].x
+            _, high = found.panels[1].x
             inside = (
                 (np.abs(real) < high).all(axis=-1)
                 if name == "x0_hat"

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from ..._checks import require, require_count
-from ...detection import choose_threshold, roc
+from ...detection import choose_threshold
 from ...mixture import GaussianMixture
+from ...statistics import roc
 from ..style import scientific
 from .core import Chip, Explorer, Line, Panel, Piles, Said, Slider
 from .plane import plane_panel, reach_of, ring

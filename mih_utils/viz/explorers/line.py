@@ -9,7 +9,7 @@ from torch import Tensor
 from ..._checks import require
 from ...denoisers import Denoiser, ExactDenoiser
 from ...mixture import GaussianMixture
-from ...sampling import sample
+from ...sampling import Keep, sample
 from ...schedule import Schedule
 from .core import Buttons, Chip, Explorer, Line, Panel, Said, Slider
 from .words import number
@@ -124,9 +124,14 @@ def _bundles(mixture, schedule, net, starts, bundle, apart, frames, k) -> Bundle
     paths, lost = {}, {}
     for name, denoiser in (("exact", ExactDenoiser(mixture, schedule)), ("learned", net)):
         out = sample(
-            denoiser, schedule, len(starts), (1,), eta=0, x_T=starts[:, None], keep=shown,
+            denoiser,
+            schedule.ddim(),
+            len(starts),
+            (1,),
+            x_T=starts[:, None],
+            observe=[Keep("x_t", steps=shown)],
             progress=False,
-        )  # fmt: skip
+        )
         end = out.x.double().cpu()
         lost[name] = mixture.distance(end) > k
         paths[name] = torch.cat([out.x_t.double().cpu(), end[None]])[..., 0].T.numpy()

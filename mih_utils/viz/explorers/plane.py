@@ -77,14 +77,17 @@ def plane_chains_explorer(
 ) -> Explorer:
     """Step through reverse chains in the plane: left x_t, right the x0_hat predicted from it.
 
-    out: what `sample(…, keep=steps)` gave, or a selection of its chains: a few hundred, at some
-    fifty steps, are enough for the eye and light enough for a page. The last position shows the
-    samples. Chains that end farther than k std from every mode are painted as hallucinations from
+    out: what `sample` gave with `Keep("x_t", steps=steps)` and `Keep("x0_hat", steps=steps)`, or a
+    selection of its chains: a few hundred, at some fifty steps, are enough for the eye and light
+    enough for a page. steps: of a chain that takes all steps of the schedule. The last position
+    shows the samples. Chains that end farther than k std from every mode are painted as hallucinations from
     the first step on; a click on a bridge between two modes shows those that end on it, with the
     paths that they took. Where x0_hat lies outside the panel it is drawn at its border.
     """
     require(mixture.dim == 2, "mixture", mixture, "one of two dimensions")
-    require(out.x_t is not None, "out.x_t", None, "kept: sample with keep=steps")
+    for name in ("x_t", "x0_hat"):
+        ok = name in out.observed
+        require(ok, f"out.{name}", None, f"kept: sample with Keep({name!r}, steps=steps)")
     steps = sorted(set(steps), reverse=True)
     ok = len(steps) == len(out.x_t)
     require(ok, "steps", f"{len(steps)} steps", f"the {len(out.x_t)} that were kept")

@@ -37,9 +37,9 @@ class Decisions:
 def strip_explorer(out: Samples, steps: Iterable[int], verdicts: list[str]) -> Explorer:
     """Step through the reverse chains of images of shapes: x0_hat, and what becomes of it.
 
-    out: what `sample(…, keep=steps)` gave, or a selection of its chains: ten of 64 px at some
-    thirty steps make a page of about 600 KB. verdicts: what each shows, in words such as "two
-    squares in the middle column".
+    out: what `sample` gave with `Keep("x0_hat", steps=steps)`, or a selection of its chains: ten
+    of 64 px at some thirty steps make a page of about 600 KB. verdicts: what each shows, in words
+    such as "two squares in the middle column".
 
     A panel sums the brightness, 0 … 1, in each column of x0_hat, in shapes of that column: 0 is
     none, 1 is one. Pixels that are too faint for the census do not count: a haze over the whole
@@ -90,7 +90,8 @@ def strip_explorer(out: Samples, steps: Iterable[int], verdicts: list[str]) -> E
 
 def _checked(out: Samples, steps: Iterable[int], verdicts: list[str]) -> list[int]:
     """The steps from noise to data, once everything is what it must be."""
-    require(out.x0_hat is not None, "out.x0_hat", None, "kept: sample with keep=steps")
+    ok = "x0_hat" in out.observed
+    require(ok, "out.x0_hat", None, "kept: sample with Keep('x0_hat', steps=steps)")
     size, n = out.x.shape[-1], len(out.x)
     ok = out.x.shape[1:] == (1, size, size) and size in ROWS
     require(ok, "out.x.shape", tuple(out.x.shape), "of form (n, 1, size, size), size 16, 32 or 64")
