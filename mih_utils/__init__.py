@@ -52,27 +52,16 @@ __version__ = "0.2.0"
 
 # Figures and explorers load matplotlib, so they are imported when they are first asked for.
 FIGURES = {
-    "viz.explorers.chapters": (
-        "plane_chains_explorer",
-        "reverse_chains_explorer",
-        "staircase_explorer",
-        "strip_explorer",
-        "threshold_explorer",
-    ),
     "viz.explorers.core": ("Explorer",),
-    "viz.explorers.recursion": ("generations_explorer", "refit_explorer"),
-    "viz.style": (
-        "COLORS",
-        "draw_bridges",
-        "draw_images",
-        "log_density",
-        "mark_modes",
-        "markdown_table",
-        "panels",
-        "scientific",
-        "share",
-        "use_style",
-    ),
+    "viz.explorers.line": ("reverse_chains_explorer", "staircase_explorer"),
+    "viz.explorers.plane": ("plane_chains_explorer",),
+    "viz.explorers.shapes": ("strip_explorer",),
+    "viz.explorers.game": ("possible_or_not",),
+    "viz.explorers.detector": ("threshold_explorer",),
+    "viz.explorers.refits": ("refit_explorer",),
+    "viz.explorers.generations": ("generations_explorer",),
+    "viz.figures": ("draw_bridges", "draw_images", "log_density", "mark_modes", "panels"),
+    "viz.style": ("COLORS", "markdown_table", "scientific", "share", "use_style"),
 }
 _ROOM = {name: room for room, names in FIGURES.items() for name in names}
 

@@ -1,11 +1,5 @@
 """One look for every figure, in colours that colour-blind readers can tell apart."""
 
-import matplotlib.pyplot as plt
-import numpy as np
-import seaborn as sns
-from matplotlib.collections import LineCollection
-from matplotlib.colors import LogNorm
-
 COLORS = {
     "exact": "#0072B2",  # the exact denoiser, density or score
     "learned": "#D55E00",  # a network
@@ -15,26 +9,71 @@ COLORS = {
 }
 """What a colour means, everywhere in the book."""
 
+NEUTRAL = {
+    "ink": "#262626",  # text, ticks, axes
+    "grey": "#8a8a8a",  # what is only there to compare with
+    "grid": "#d9d9d9",
+    "paper": "#ffffff",
+}
+"""The colours without a meaning; figures use no others beside COLORS."""
+
+DARK = {
+    "exact": "#56B4E9",
+    "learned": "#F58A3C",
+    "data": "#a8a8a8",
+    "hallucination": "#F2A0CE",
+    "other": "#3CCBA0",
+    "ink": "#dfe5ea",
+    "grey": "#8d979e",
+    "grid": "#39444c",
+    "paper": "#11161a",
+}
+"""The same on dark paper."""
+
+CSS_VARIABLES = {color.lower(): f"--mih-{name}" for name, color in (COLORS | NEUTRAL).items()}
+"""Which CSS variable stands for which colour in the SVG of a figure, where they are lower case."""
+
+
+def css_colors(light: str, dark: str) -> str:
+    """Set the CSS variables of the colours, for the selectors of light and of dark pages."""
+    sheets = ((light, COLORS | NEUTRAL), (dark, DARK))
+    return "\n".join(
+        f"{selector} {{ {' '.join(f'--mih-{name}: {c};' for name, c in colors.items())} }}"
+        for selector, colors in sheets
+    )
+
 
 def use_style() -> None:
-    """Set matplotlib and seaborn to the book's look; in a notebook, draw sharp SVG figures."""
+    """Set matplotlib and seaborn to the book's look; in a notebook, draw sharp SVG figures.
+
+    Text stays text, in the page's own font, and every colour is one of CSS_VARIABLES, so that a
+    page that shows the SVG inline can let it follow its theme.
+    """
+    import seaborn as sns
+
+    ink = NEUTRAL["ink"]
+    inked = ("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color")
     sns.set_theme(
         context="notebook",
         style="ticks",
         palette=list(COLORS.values()),
         rc={
+            **dict.fromkeys(inked, ink),
+            "axes.facecolor": "none",
             "axes.grid": True,
             "axes.spines.right": False,
             "axes.spines.top": False,
             "axes.titlesize": "medium",
             "axes.titleweight": "bold",
             "figure.constrained_layout.use": True,
+            "figure.facecolor": NEUTRAL["paper"],
             "figure.figsize": (7.2, 3.6),
             "figure.dpi": 100,
-            "grid.alpha": 0.35,
+            "grid.color": NEUTRAL["grid"],
             "legend.frameon": False,
             "lines.linewidth": 1.8,
             "savefig.dpi": 160,
+            "svg.fonttype": "none",  # text that can be searched, enlarged and recoloured
             "svg.hashsalt": "mode-interpolation",  # the same figure gives the same bytes
         },
     )
@@ -43,78 +82,6 @@ def use_style() -> None:
     except ImportError:  # outside notebooks
         return
     set_matplotlib_formats("svg", metadata={"Date": None})
-
-
-def panels(columns: int, *, height: float = 3.4, sharey: bool = False):
-    """A row of axes of the book's width: (figure, array of `columns` axes)."""
-    width = 7.2 if columns < 3 else 9.6
-    return plt.subplots(1, columns, figsize=(width, height), sharey=sharey)
-
-
-def mark_modes(ax, mixture, *, axis: str = "x") -> None:
-    """Thin lines where the modes of a 1D mixture are."""
-    line = ax.axvline if axis == "x" else ax.axhline
-    for mean in mixture.means[:, 0].tolist():
-        line(mean, color=COLORS["data"], linewidth=0.8, linestyle=":", zorder=0)
-
-
-def log_density(ax, grid, p, *, low: float = 1e-5, high: float | None = None):
-    """A density on a square grid, (N, N), in logarithmic colours; below `low` is white.
-
-    Returns the picture, for `figure.colorbar`.
-    """
-    p = np.ma.masked_less(np.asarray(p, dtype=float).T, low)
-    norm = LogNorm(low, high or float(p.max()))
-    axis = np.asarray(grid, dtype=float)
-    image = ax.pcolormesh(axis, axis, p, norm=norm, cmap="rocket_r", rasterized=True)
-    ax.set_aspect("equal")
-    ax.grid(False)
-    return image
-
-
-def draw_bridges(ax, mixture, bridges, *, width: float = 150.0) -> None:
-    """The modes as a graph: each edge as wide as its share of all hallucinations, times `width`."""
-    shown = bridges.mass > 0
-    edges = mixture.means[bridges.pairs[shown]].tolist()
-    widths = width * bridges.mass[shown] / max(bridges.total, 1e-300)
-    ax.add_collection(
-        LineCollection(edges, linewidths=widths.tolist(), colors=COLORS["hallucination"], alpha=0.8)
-    )
-    ax.scatter(*mixture.means.T.tolist(), s=30, color=COLORS["data"], zorder=3)
-    ax.set_aspect("equal")
-    ax.margins(0.08)
-
-
-def draw_images(images, columns: int, *, words=None, flagged=None, split: int = 1):
-    """A sheet of grey images, (n, 1, height, width) in [-1, 1], as a figure.
-
-    words: what to write below each; a comma begins a new line. flagged: (n,) bool, which are framed
-    as hallucinations; the others get a thin grey frame. split: columns of each image to mark.
-    """
-    n, _, height, width = images.shape
-    rows, gap = -(-n // columns), 0.12 * width
-    below = gap + (0.3 * width if words is not None else 0)
-    sheet = (columns * (width + gap) - gap, rows * (height + below) - gap)
-    figure, ax = plt.subplots(figsize=(9.6, 9.6 * sheet[1] / sheet[0]))
-    pixels = ((images[:, 0].clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy()
-    for i, picture in enumerate(pixels):
-        x, y = i % columns * (width + gap), i // columns * (height + below)
-        sharp = picture.repeat(4, axis=0).repeat(4, axis=1)  # or a browser would blur it
-        place = (x, x + width, y + height, y)
-        ax.imshow(sharp, "gray", vmin=0, vmax=255, extent=place, interpolation="none")
-        bad = flagged is not None and bool(flagged[i])
-        look = {"edgecolor": COLORS["hallucination" if bad else "data"], "linewidth": 1 + 2 * bad}
-        ax.add_patch(plt.Rectangle((x, y), width, height, fill=False, clip_on=False, **look))
-        for part in range(1, split):  # the columns as the data has them, in whole pixels
-            at = x + part * (width // split)
-            ax.plot([at, at], [y, y + height], color=COLORS["data"], linewidth=0.6)
-        if words is not None:
-            place = (x + width / 2, y + height + 0.04 * width)
-            said = words[i].replace(", ", "\n")
-            ax.annotate(said, place, ha="center", va="top", fontsize=8, annotation_clip=False)
-    ax.set(xlim=(0, sheet[0]), ylim=(sheet[1], 0))
-    ax.axis("off")
-    return figure
 
 
 def share(p: float) -> str:

@@ -29,7 +29,13 @@ def test_reverse_chains_are_those_of_the_sampler():
     found = mih.reverse_chains_explorer(MIX, SCHEDULE, wrong, starts, frames=12)
     for name, net in (("exact", EXACT), ("learned", wrong)):
         out = mih.sample(
-            net, SCHEDULE, 61, (1,), eta=0, x_T=starts[:, None], keep=range(100), progress=False
+            net,
+            SCHEDULE.ddim(),
+            61,
+            (1,),
+            x_T=starts[:, None],
+            observe=[mih.Keep("x_t")],
+            progress=False,
         )
         sigma = (1 - SCHEDULE.alpha_bar).sqrt().flip(0).numpy()  # of the steps as they are kept
         paths, noise_left = found.arrays[name], found.arrays["noise_left"]
@@ -45,8 +51,11 @@ def test_reverse_chains_are_those_of_the_sampler():
     assert found.arrays["learned_lost"].all()
     assert found.arrays["exact_lost"].mean() < 0.1
     assert (np.diff(found.arrays["noise_left"]) < 0).all()
-    (slider,) = found.sliders
-    assert slider.values == pytest.approx(starts.tolist())
+    (slider,) = found.controls
+    assert slider.values == pytest.approx(starts.tolist(), abs=1e-6)
+    bundles = [[min(max(i + 3 * row, 0), 60) for row in range(-4, 5)] for i in range(61)]
+    lost = found.arrays["learned_lost"][:, 0]
+    assert slider.marks == [i for i, bundle in enumerate(bundles) if lost[bundle].any()]
     assert len(slider.ticks) == len(found.readout) == 61
     assert 0 <= slider.start < 61
     assert 'class="mih-explorer"' in found._repr_html_()
@@ -61,16 +70,19 @@ def test_staircase_shows_the_exact_denoiser_and_the_networks(networks):
     settings = [f"setting {i}" for i in range(networks)]
     found = mih.staircase_explorer(MIX, SCHEDULE, levels, x_t, learned, "length", settings)
     for row, level in enumerate(levels):
+        shown = 2 - row  # from noise to data
         alpha_bar = float(SCHEDULE.alpha_bar[level])
         exact = MIX.posterior_mean(torch.from_numpy(x_t[row])[:, None], alpha_bar)[:, 0].numpy()
-        np.testing.assert_allclose(found.arrays["exact"][row], exact, rtol=1e-9)
-        np.testing.assert_array_equal(found.arrays["learned"][:, row], learned[:, row])
-        np.testing.assert_allclose(found.arrays["gap"][:, row], learned[:, row] - exact, rtol=1e-9)
-    for slider in found.sliders:
-        assert 0 <= slider.start < len(slider.ticks)
+        np.testing.assert_allclose(found.arrays["exact"][shown], exact, rtol=1e-9)
+        np.testing.assert_array_equal(found.arrays["learned"][:, shown], learned[:, row])
+        gap = learned[:, row] - exact
+        np.testing.assert_allclose(found.arrays["gap"][:, shown], gap, rtol=1e-9)
+    noise, trained = found.controls
+    assert noise.ticks == ["t = 40", "t = 5", "t = 0"]
+    assert trained.ticks == settings
     assert len(found.readout) == 3 * networks
     for i, sentence in enumerate(found.readout):  # the last slider runs fastest
-        assert f"t = {levels[i // networks]}," in sentence
+        assert f"t = {levels[2 - i // networks]}," in sentence
         assert settings[i % networks] in sentence
     assert 'class="mih-explorer"' in found._repr_html_()
 
@@ -84,9 +96,14 @@ def chains():
     generator = torch.Generator().manual_seed(0)
     steps = [0, 3, 10, 40, 99]
     out = mih.sample(
-        mih.ExactDenoiser(GRID, SCHEDULE), SCHEDULE, 60, (2,), keep=steps, generator=generator,
+        mih.ExactDenoiser(GRID, SCHEDULE),
+        SCHEDULE.ddpm(),
+        60,
+        (2,),
+        observe=[mih.Keep(name, steps=steps) for name in ("x_t", "x0_hat")],
+        generator=generator,
         progress=False,
-    )  # fmt: skip
+    )
     out.x[:7] = GRID.means[0] + 8 * GRID.std
     out.x0_hat[-2:, :7] = out.x[:7]
     return out, steps
@@ -104,10 +121,24 @@ def test_plane_chains_are_those_of_the_sampler(chains):
     for name, kept in (("x_t", out.x_t), ("x0_hat", out.x0_hat)):
         path = torch.cat([kept, out.x[None]]).double().numpy()
         for kind, chosen in (("lost", lost), ("others", ~lost)):
-            for axis, letter in enumerate("xy"):
-                array = found.arrays[f"{name} {kind} {letter}"]
-                np.testing.assert_array_equal(array, path[:, chosen, axis])
-    (slider,) = found.sliders
+            drawn = np.stack([found.arrays[f"{name} {kind} {axis}"] for axis in "xy"], axis=-1)
+            # in another order, but each with its whole path; what is outside stands at the border
+            order = np.lexsort(drawn[-1].T), np.lexsort(path[-1, chosen].T)
+            drawn, real = drawn[:, order[0]], path[:, chosen][:, order[1]]
+            _, high = found.panels[1].x
+            inside = (
+                (np.abs(real) < high).all(axis=-1)
+                if name == "x0_hat"
+                else np.isfinite(real[..., 0])
+            )
+            np.testing.assert_array_equal(drawn[inside], real[inside])
+            at = np.abs(drawn[~inside]).max(axis=-1)
+            np.testing.assert_allclose(at, 0.985 * high, rtol=1e-6)
+            np.testing.assert_allclose(
+                np.arctan2(*drawn[~inside].T), np.arctan2(*real[~inside].T), rtol=1e-6
+            )
+    slider, groups = found.controls
+    assert groups.ticks == ["all of them", "7 on no bridge"]
     assert slider.ticks == ["t = 99", "t = 40", "t = 10", "t = 3", "t = 0", "samples"]
     assert slider.play
     assert slider.start == 3  # where the moved ones are first told apart
@@ -127,7 +158,10 @@ def test_an_astronomical_prediction_costs_the_others_no_precision(chains):
     for name, array in found.arrays.items():
         if name.startswith("x0_hat"):
             assert np.ptp(array) / 65_000 < 1e-3 * (high - low)
-            assert ((array[0] < low) | (array[0] > high)).all()  # still off the panel
+    both = [found.arrays[f"x0_hat others {axis}"][0] for axis in "xy"]
+    np.testing.assert_allclose(np.abs(both).max(axis=0), 0.985 * high)  # at the panel's border
+    assert "Outside the panel, and drawn at its border: 60." in found.readout[0]
+    assert found.controls[0].play_from == 1  # where there is something to see
 
 
 @pytest.mark.parametrize("k", [3.0, 6.0, 20.0])
@@ -135,15 +169,17 @@ def test_plane_chains_sentences_count_the_chains(chains, k):
     out, steps = chains
     found = mih.plane_chains_explorer(GRID, SCHEDULE, out, steps, k=k)
     lost = [float(d) > k for d in GRID.distance(out.x)]
+    sentences = found.readout[:: len(found.controls[1].ticks)]  # of all chains
     for i, t in enumerate(sorted(steps, reverse=True)):
         far = [float(d) > k for d in GRID.distance(out.x0_hat[i])]
         bad = sum(f and at_end for f, at_end in zip(far, lost, strict=True))
-        start, end = found.readout[i].split("every mode in ")
+        start, end = sentences[i].split("Outside")[0].split("every mode in ")
         alpha_bar = float(SCHEDULE.alpha_bar[t])
         assert start.startswith(f"t = {t}, ")
-        assert f"{np.sqrt(1 / alpha_bar - 1) / GRID.std:.1f}σ: " in start
+        noise = np.sqrt(1 / alpha_bar - 1) / GRID.std
+        assert (f"{noise:.1f}σ: " if noise < 10_000 else "without any signal left: ") in start
         assert numbers(end) == [bad, sum(lost), sum(far) - bad, 60 - sum(lost)]
-    first, last = found.readout[-1].split("every mode")
+    first, last = sentences[-1].split("every mode")
     assert numbers(first)[0] == sum(lost)
     assert numbers(last) == [60 - sum(lost)]
 
@@ -152,7 +188,7 @@ def test_plane_chains_without_a_hallucination(chains):
     out, steps = chains
     kept = mih.Samples(out.x[7:], x_t=out.x_t[:, 7:], x0_hat=out.x0_hat[:, 7:])
     found = mih.plane_chains_explorer(GRID, SCHEDULE, kept, steps)
-    assert found.sliders[0].start == 5
+    assert found.controls[0].start == 5
     assert "0 of the 0 chains" in found.readout[0]
     assert 'class="mih-explorer"' in found._repr_html_()
 
@@ -191,13 +227,13 @@ def found(data):
 def test_thresholds_cover_what_matters_and_start_at_95_percent(data, found):
     _, hal, hallucinated = data
     bad = hal[hallucinated].double()
-    (slider,) = found.sliders
+    (slider,) = found.controls
     cuts = 10 ** np.array(slider.values)
     assert 60 <= len(cuts) <= 61
     assert (np.diff(cuts) > 0).all()
     assert len(slider.ticks) == len(found.readout) == len(cuts)
     assert cuts[slider.start] == pytest.approx(mih.choose_threshold(bad, 0.95))
-    removed = found.arrays["true here"][:, 0]
+    removed = found.arrays["true here"][:, 0] / 100
     assert removed[0] == 1
     assert removed[-1] == 0
     assert removed[slider.start] >= 0.95
@@ -211,8 +247,8 @@ def test_threshold_numbers_are_the_counts(data, found):
     hal, hallucinated = hal.double().tolist(), hallucinated.tolist()
     bad = [h for h, is_bad in zip(hal, hallucinated, strict=True) if is_bad]
     good = [h for h, is_bad in zip(hal, hallucinated, strict=True) if not is_bad]
-    start = found.sliders[0].start
-    for i, value in enumerate(found.sliders[0].values):
+    start = found.controls[0].start
+    for i, value in enumerate(found.controls[0].values):
         # 10 ** log10(threshold) may fall on the other side of the sample that set it
         cut = 10**value * (1 - 1e-9)
         removed, retained = sum(h >= cut for h in bad), sum(h < cut for h in good)
@@ -220,8 +256,12 @@ def test_threshold_numbers_are_the_counts(data, found):
         assert f"({removed:,} of {len(bad):,})" in found.readout[i]
         assert f"retains {retained / len(good):.2%} of the good" in found.readout[i]
         assert f"({retained:,} of {len(good):,})" in found.readout[i]
-        assert found.arrays["true here"][i] == pytest.approx(removed / len(bad))
-        assert found.arrays["false here"][i] == pytest.approx(1 - retained / len(good))
+        thrown = len(good) - retained
+        assert f" {thrown:,} good thrown away for {removed:,} bad." in found.readout[i]
+        assert found.arrays["piles"][i].tolist() == [thrown, removed, len(bad) - removed]
+        assert found.arrays["true here"][i] == pytest.approx(100 * removed / len(bad))
+        percent = 100 * max(thrown, 0.5) / len(good)  # half a sample stands for none
+        assert 10 ** found.arrays["false here"][i] == pytest.approx(percent)
     cut = mih.choose_threshold(torch.tensor(bad, dtype=torch.float64), 0.95)
     assert f"({sum(h >= cut for h in bad):,} of" in found.readout[start]
 
@@ -234,7 +274,7 @@ def test_threshold_dots_are_samples_on_the_right_side(data, found):
         shown = [where[point] for point in points]
         assert len(shown) == len(set(shown)) == min(1500, int(kind.sum()))
         assert kind[shown].all()
-        for i, value in enumerate(found.sliders[0].values):
+        for i, value in enumerate(found.controls[0].values):
             below = int((hal[shown].double() < 10**value * (1 - 1e-9)).sum())
             assert found.arrays[f"{name} retained"][i].tolist() == [0, below]
             assert found.arrays[f"{name} removed"][i].tolist() == [below, len(shown)]
@@ -247,21 +287,24 @@ def test_threshold_histograms_count_every_sample(data, found):
     for name, kind in (("good", ~hallucinated), ("bad", hallucinated)):
         outline = found.arrays[f"{name} outline"]
         assert len(outline) == len(bins)
-        assert (outline[0], outline[-1], outline.max()) == (0, 0, 1)
+        assert outline[0] == outline[-1] == outline.min() == np.log10(0.5)  # an empty bin
+        assert outline.max() < found.panels[0].y[1]
         heights = outline[1:-1].reshape(-1, 2)
         assert (heights[:, 0] == heights[:, 1]).all()
         inside = np.clip(hal[kind].double().log10().numpy(), bins[0], bins[-1])
         counts = np.histogram(inside, bins[::2])[0]
         assert counts.sum() == kind.sum()
-        np.testing.assert_allclose(heights[:, 0], counts / counts.max())
+        np.testing.assert_allclose(10 ** heights[:, 0], np.maximum(counts, 0.5))
 
 
 def test_threshold_dot_runs_on_the_roc_curve(data, found):
-    curve = np.stack([found.arrays["false"], found.arrays["true"]])
-    here = np.stack([found.arrays["false here"], found.arrays["true here"]])[..., 0]
-    assert curve[:, 0].tolist() == [0, 0]
+    _, _, hallucinated = data
+    good = int((~hallucinated).sum())
+    curve = np.stack([10 ** found.arrays["false"], found.arrays["true"]]) / 100
+    here = np.stack([10 ** found.arrays["false here"], found.arrays["true here"]])[..., 0] / 100
+    assert curve[:, 0] == pytest.approx([0.5 / good, 0])
     assert curve[:, -1] == pytest.approx([1, 1])
-    assert (np.diff(curve) >= 0).all()
+    assert (np.diff(curve) >= -1e-12).all()
     away = np.abs(here[:, :, None] - curve[:, None]).sum(axis=0).min(axis=1)
     assert away.max() < 0.01
 
@@ -359,7 +402,7 @@ def test_strip_finds_the_moment_of_decision(counts, end, decided):
     for sentence in found.readout:
         assert sentence.replace("\u00a0", " ").endswith(f" decided at t = 40, {middle} and t = 40.")
     # starts where the last column is about to be decided
-    assert found.sliders[1].start == max({40: 0, 20: 1, 10: 2, 0: 3, None: 4}[decided], 0)
+    assert found.controls[1].start == max({40: 0, 20: 1, 10: 2, 0: 3, None: 4}[decided], 0)
 
 
 def test_strip_does_not_count_a_haze():
@@ -374,8 +417,8 @@ def test_strip_does_not_count_a_haze():
 def test_strip_sentences_say_what_is_seen():
     out, steps = strip()
     found = mih.strip_explorer(out, steps, verdicts())
-    image, step = found.sliders
-    assert image.ticks == ["1 of 4", "2 of 4", "3 of 4", "4 of 4"]
+    image, step = found.controls
+    assert image.ticks == [f"{i + 1}: verdict {i}" for i in range(4)]
     assert step.ticks == ["t = 40", "t = 30", "t = 20", "t = 10", "t = 0"]
     assert step.play
     for position, sentence in enumerate(found.readout):  # the last slider runs fastest
@@ -487,12 +530,9 @@ def test_refit_sentences_say_what_is_left(refits):
     for position, sentence in enumerate(refits.readout):  # the last slider runs fastest
         stop, i, j = np.unravel_index(position, (len(STOPS), 2, 3))
         k, n, protocol = STOPS[stop], (5, 100)[i], PROTOCOLS[j]
-        if k == 0:
-            assert sentence.startswith("No fit yet")
-            continue
         left = mih.gaussian_refit.expected_variance(n, k, protocol=protocol)[-1]
         lineages = 10 ** refits.arrays["log variance here"][stop, i, j]
-        assert f"After {k} fit" in sentence
+        assert sentence.startswith(f"After {k} fit" if k else "No fit yet")
         assert f"n = {n} ({protocol}), {mih.share(float(left))} of" in sentence
         assert f"{mih.share(lineages.min())} to {mih.share(lineages.max())}." in sentence
 
@@ -500,7 +540,7 @@ def test_refit_sentences_say_what_is_left(refits):
 def test_refit_explorer_with_one_of_everything():
     generator = torch.Generator().manual_seed(0)
     found = mih.refit_explorer([2], fits=1, lineages=1, generator=generator)
-    assert [slider.start for slider in found.sliders] == [1, 0, 0]
+    assert [control.start for control in found.controls] == [1, 0, 0]
     assert 'class="mih-explorer"' in found._repr_html_()
 
 
@@ -572,7 +612,7 @@ def test_generations_show_the_metrics_of_all_policies():
         known = [v for values in metric.values() for v in values if not np.isnan(v)]
         assert low < min(known) <= max(known) < high
     assert found.panels[1].ylabel == list(metrics)
-    generation, policy, metric = found.sliders
+    generation, policy, metric = found.controls
     assert generation.ticks == ["0", "1", "2"]
     assert (generation.start, generation.play, generation.values) == (2, True, [0, 1, 2])
     assert (policy.ticks, metric.ticks) == (list(samples), list(metrics))
@@ -580,12 +620,13 @@ def test_generations_show_the_metrics_of_all_policies():
 
 def test_generations_tell_policies_apart():
     found = mih.generations_explorer(*generations(policies=8), mixture=GRID)
-    lines = [line for line in found.panels[1].lines if line.label]
+    lines = [line for line in found.panels[1].lines if line.label in found.controls[1].ticks]
     assert [line.label for line in lines] == [f"policy {i}" for i in range(8)]
-    assert len({(line.role, line.dash) for line in lines}) == 8
-    assert "hallucination" not in {line.role for line in lines}
+    assert len({(line.dash, line.marker) for line in lines}) == 8
+    assert {line.role for line in lines} == {"grey"}  # the chosen one is drawn over them
+    chosen, dot = found.panels[1].lines[-2:]
     near, far = found.panels[0].lines
-    assert near.role == [line.role for line in lines]
+    assert near.role == chosen.role == dot.role == "learned"
     assert far.role == "hallucination"
 
 
@@ -593,7 +634,7 @@ def test_generations_tell_policies_apart():
 def test_generations_sentences_say_the_numbers(k):
     samples, metrics = generations()
     found = mih.generations_explorer(samples, metrics, mixture=GRID, k=k, shown=30)
-    for position, sentence in enumerate(found.readout):  # the last slider runs fastest
+    for position, sentence in enumerate(found.readout):  # the last control runs fastest
         g, i, _ = np.unravel_index(position, (3, 2, 2))
         lost = int((GRID.distance(samples[f"policy {i}"][g, :30].double()) > k).sum())
         kl = "–" if g else "2.0\u00a0×\u00a010⁻⁴"
@@ -612,13 +653,14 @@ def test_generations_of_images_are_sheets(n, across, down):
         name: dict(zip("ab", metric.values(), strict=True)) for name, metric in metrics.items()
     }
     found = mih.generations_explorer(samples, metrics)
-    sheets = found.arrays["sheet"]
-    assert sheets.shape == (3, 2, 9 * down - 1, 8 * across - 1)
+    assert [picture.title for picture in found.panels[:2]] == ["a", "b"]  # side by side
     for i, images in enumerate(samples.values()):
+        sheets = found.arrays[found.panels[i].name]
+        assert sheets.shape == (3, 9 * down - 1, 8 * across - 1)
         for g in range(3):
             for place in range(min(n, 36)):
                 row, column = divmod(place, across)
-                cut = sheets[g, i, 9 * row : 9 * row + 8, 8 * column : 8 * column + 7]
+                cut = sheets[g, 9 * row : 9 * row + 8, 8 * column : 8 * column + 7]
                 brightness = (images[g, place, 0].numpy().clip(-1, 1) + 1) / 2
                 assert np.abs(cut / 255 - brightness).max() <= 0.5 / 15 + 1e-6
     assert "points drawn" not in found.readout[0]

@@ -13,22 +13,34 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from mih_utils.viz.explorers.core import Explorer, Line, Panel, Picture, Slider
-from mih_utils.viz.style import COLORS
+from mih_utils.viz.explorers.core import (
+    Buttons,
+    Chip,
+    Explorer,
+    Line,
+    Panel,
+    Picture,
+    Piles,
+    Said,
+    Slider,
+)
+from mih_utils.viz.explorers.page import packed
+from mih_utils.viz.style import COLORS, NEUTRAL
 
 NASTY = 'a "quoted" </script><script>alert(1)</script> <!--<script> & <b> ü'
 
 
 def explorer(arrays=None, text="all", **settings):
-    """Two sliders with three and two positions; y follows both, x the second."""
+    """A slider and buttons with three and two positions; y follows both, x the second."""
     if arrays is None:
         rng = np.random.default_rng(0)
         arrays = {"x": np.sort(rng.normal(size=(2, 50))), "y": rng.normal(size=(3, 2, 50))}
-    sliders = [Slider(text, ["a", "b", text], start=2), Slider("second", ["0", "1"], start=1)]
+    controls = [Slider(text, ["a", "b", text], start=2), Buttons("second", ["0", "1"], start=1)]
     line = Line("x", "y", "learned", text, by=[0, 1], xby=[1])
     panel = Panel(text, "x", "y", (-3, 3), (-3, 3), [line], f"alt {text}")
-    settings = {"readout": [f"{text} {i}" for i in range(6)], "alt": f"An {text}"} | settings
-    return Explorer(sliders, [panel], arrays, **settings)
+    words = [f"{text} {i}" for i in range(6)]
+    settings = {"said": [Said([0, 1], words)], "alt": f"An {text}"} | settings
+    return Explorer("name", text, controls, [panel], arrays, **settings)
 
 
 class Page(HTMLParser):
@@ -54,22 +66,26 @@ class Page(HTMLParser):
 
 
 def stored(found):
-    """What the page holds, its arrays decoded as explore.js does it."""
+    """What the page holds, its arrays decoded as the script does it."""
     spec = json.loads(Page(found._repr_html_()).scripts[0])
-    for name, packed in spec["arrays"].items():
-        if "png" in packed:
-            sheet = plt.imread(io.BytesIO(base64.b64decode(packed["png"])))
-            spec["arrays"][name] = cut(np.round(255 * sheet), packed["shape"])
+    for name, there in spec["arrays"].items():
+        if "png" in there:
+            sheet = plt.imread(io.BytesIO(base64.b64decode(there["png"])))
+            spec["arrays"][name] = cut(np.round(255 * sheet), there["shape"])
             continue
-        quantised = np.frombuffer(base64.b64decode(packed["data"]), "<i2").astype(float)
-        values = packed["offset"] + packed["scale"] * quantised
+        if there.get("bits") == 32:
+            values = np.frombuffer(base64.b64decode(there["data"]), "<f4").astype(float)
+            spec["arrays"][name] = values.reshape(there["shape"])
+            continue
+        quantised = np.frombuffer(base64.b64decode(there["data"]), "<i2").astype(float)
+        values = there["offset"] + there["scale"] * quantised
         values[quantised == -32768] = np.nan
-        spec["arrays"][name] = values.reshape(packed["shape"])
+        spec["arrays"][name] = values.reshape(there["shape"])
     return spec
 
 
 def cut(sheet, shape):
-    """The pictures of a sheet, found as explore.js does it: by counting along its rows."""
+    """The pictures of a sheet, found as the script does it: by counting along its rows."""
     *positions, h, w = shape
     across = sheet.shape[1] // w
     found = [divmod(i, across) for i in range(int(np.prod(positions)))]
@@ -108,9 +124,14 @@ def test_an_array_of_one_value_comes_back(value):
 def test_page_has_what_the_sliders_need():
     found = explorer()
     spec = stored(found)
-    assert [slider["ticks"] for slider in spec["sliders"]] == [["a", "b", "all"], ["0", "1"]]
-    assert [slider["start"] for slider in spec["sliders"]] == [2, 1]
-    assert spec["readout"] == [f"all {i}" for i in range(6)]
+    assert [control["ticks"] for control in spec["controls"]] == [["a", "b", "all"], ["0", "1"]]
+    assert [control["start"] for control in spec["controls"]] == [2, 1]
+    assert [control["size"] for control in spec["controls"]] == [3, 2]
+    assert [control["kind"] for control in spec["controls"]] == ["slider", "buttons"]
+    assert [control["name"] for control in spec["controls"]] == ["all", "second"]
+    assert spec["said"] == [{"by": [0, 1], "words": [f"all {i}" for i in range(6)]}]
+    assert found.readout == spec["said"][0]["words"]
+    assert (spec["id"], spec["title"]) == ("name", "all")
     (panel,) = spec["panels"]
     assert (panel["title"], panel["alt"]) == ("all", "alt all")
     assert panel["lines"][0]["by"] == [0, 1]
@@ -152,7 +173,8 @@ def test_page_asks_for_nothing():
 def test_same_explorer_gives_the_same_page_and_another_gives_another():
     first = explorer()._repr_html_()
     assert explorer()._repr_html_() == first
-    assert explorer(readout=[f"other {i}" for i in range(6)])._repr_html_() != first
+    other = [Said([0, 1], [f"other {i}" for i in range(6)])]
+    assert explorer(said=other)._repr_html_() != first
 
 
 def test_a_page_leaves_no_figure_behind():
@@ -168,20 +190,78 @@ def test_text_cannot_break_out_of_its_place():
         assert "</script" not in text.lower()
         assert "<!--" not in text
     spec = json.loads(nasty.scripts[0])
-    assert spec["sliders"][0]["label"] == spec["panels"][0]["title"] == NASTY
+    assert spec["controls"][0]["label"] == spec["panels"][0]["title"] == NASTY
     assert nasty.all("img")[0]["alt"] == f"An {NASTY}"
 
 
 @pytest.mark.parametrize("count", [0, 5, 7])
 def test_a_sentence_for_each_combination_or_an_error(count):
-    with pytest.raises(ValueError, match=f"^readout is '{count} sentences'.* 6"):
-        explorer(readout=["one"] * count)
+    with pytest.raises(ValueError, match=f"^said is '{count} sentences'.* 6"):
+        explorer(said=[Said([0, 1], ["one"] * count)])
+
+
+def test_sentences_follow_their_own_controls():
+    parts = [Said([], ["Always."]), Said([1], ["", "Sometimes."]), Said([0], list("abc"))]
+    found = explorer(said=parts)
+    assert found.readout == [
+        f"Always. {'Sometimes. ' * second}{first}" for first in "abc" for second in (0, 1)
+    ]
+    for said in parts:
+        with pytest.raises(ValueError, match=r"^said is"):
+            explorer(said=[Said(said.by, [*said.words, "more"])])
+
+
+@pytest.mark.parametrize("at", [{0: 3}, {0: -1}, {1: 2}])
+def test_a_chip_sets_positions_that_there_are(at):
+    explorer(chips=[Chip("chip", {0: 2, 1: 1})])
+    with pytest.raises(ValueError, match=r"^the chip 'chip' is"):
+        explorer(chips=[Chip("chip", at)])
 
 
 @pytest.mark.parametrize("start", [-1, 3])
 def test_a_slider_starts_at_one_of_its_positions(start):
     with pytest.raises(ValueError, match=f"^start is {start}, but it must be 0 … 2"):
-        Explorer([Slider("first", ["a", "b", "c"], start)], [], {}, ["one", "two", "three"], "alt")
+        Slider("first", ["a", "b", "c"], start)
+
+
+@pytest.mark.parametrize("rows", [(2, 4), (2, 3000), (2, 3, 1), (2, 3000, 1)])
+def test_a_small_metric_is_as_true_beside_a_large_one(rows):
+    """Page review, fault 2: one scale for 1,600 and 0.04 drew 0.051 for 0.043."""
+    rng = np.random.default_rng(0)
+    array = rng.uniform(0.9, 1.1, size=rows) * np.reshape(
+        [1600, 0.043], (2, *[1] * (len(rows) - 1))
+    )
+    if rows == (2, 3000, 1):
+        array = array.swapaxes(1, 2)
+    found = explorer()
+    found.arrays["metrics"] = array
+    np.testing.assert_allclose(stored(found)["arrays"]["metrics"], array, rtol=1e-6)
+
+
+def test_large_arrays_of_one_kind_take_two_bytes_a_number():
+    array = np.random.default_rng(0).normal(size=(50, 200))
+    assert len(base64.b64decode(packed(array)["data"])) == 2 * array.size
+
+
+# Piles
+
+
+def piles(labels=("good", "bad\nones")):
+    arrays = {"counts": np.array([[3, 120], [1469, 128]])}
+    given = Piles("title", "counts", [0], list(labels), ["learned", "data"], [True, False], "alt")
+    slider, said = Slider("cut", ["a", "b"], start=1), [Said([], ["one"])]
+    return Explorer("name", "title", [slider], [given], arrays, said, "alt")
+
+
+def test_piles_are_as_high_as_their_counts():
+    figure = piles().figure()
+    plt.close(figure)
+    (ax,) = figure.axes
+    assert [bar.get_height() for bar in ax.patches] == [1469, 128]
+    assert [text.get_text() for text in ax.texts] == ["1,469", "128"]
+    assert stored(piles())["panels"][0]["kind"] == "piles"
+    with pytest.raises(ValueError, match=r"^labels"):
+        piles(labels=["good"])
 
 
 # Pictures in the plane
@@ -196,7 +276,8 @@ def scatter(line=None, *, ranges=((-3, 3), (-3, 3)), **panel):
     line = line or Line("x", "y", "learned", xby=[0], points=True)
     panel = Panel("title", "x", "y", *ranges, [line], "alt", **panel)
     slider = Slider("step", ["a", "b", "c"], start=1, play=True)
-    return Explorer([slider], [panel], arrays, ["one", "two", "three"], "alt")
+    said = [Said([0], ["one", "two", "three"])]
+    return Explorer("name", "title", [slider], [panel], arrays, said, "alt")
 
 
 def drawn(found):
@@ -219,16 +300,16 @@ def test_dots_follow_the_slider_and_no_line_joins_them():
 
 def test_rings_are_empty():
     look = {"by": [], "points": True, "hollow": True}
-    _, line = drawn(scatter(Line("fixed x", "fixed y", "other", **look)))
+    _, line = drawn(scatter(Line("fixed x", "fixed y", "exact", **look)))
     assert line.get_markerfacecolor() == "none"
-    assert to_hex(line.get_markeredgecolor()) == COLORS["other"].lower()
+    assert to_hex(line.get_markeredgecolor()) == COLORS["exact"].lower()
 
 
 @pytest.mark.parametrize("points", [True, False])
 @pytest.mark.parametrize("start, part", [(0, slice(0, 40)), (1, slice(7, 12)), (2, slice(0, 0))])
 def test_a_span_draws_a_part_that_the_slider_chooses(points, start, part):
     found = scatter(Line("fixed x", "fixed y", "learned", by=[], span="part", points=points))
-    found.sliders[0].start = start
+    found.controls[0].start = start
     _, line = drawn(found)
     np.testing.assert_array_equal(line.get_xdata(), found.arrays["fixed x"][part])
     np.testing.assert_array_equal(line.get_ydata(), found.arrays["fixed y"][part])
@@ -285,17 +366,26 @@ def test_bells_are_normal_densities_with_gaps_between():
         assert ys.sum() * (xs[1] - xs[0]) == pytest.approx(1, abs=1e-4)
 
 
-def test_a_colour_for_each_position():
-    roles = ["learned", "other", "data"]
-    found = scatter(Line("x", "y", roles, xby=[0]))
-    for found.sliders[0].start, role in enumerate(roles):
-        _, line = drawn(found)
-        assert line.get_color() == COLORS[role]
-    assert stored(found)["panels"][0]["lines"][0]["role"] == roles
+def test_what_is_no_role_is_told_apart_by_dash_and_marker():
+    look = {"by": [], "dash": (6, 4), "ends": True, "marker": "triangle"}
+    figure = scatter(Line("fixed x", "fixed y", "grey", **look)).figure()
+    plt.close(figure)
+    line, end = figure.axes[0].lines
+    assert line.get_linestyle() == "--"
+    assert end.get_marker() == "^"
+    assert line.get_color() == end.get_color() == NEUTRAL["grey"]
+
+
+def test_a_cursor_stands_where_the_control_is():
+    found = scatter(cursor="where")
+    found.arrays["where"] = np.array([[-1.0], [0.5], [2.0]])
+    figure = found.figure()
+    plt.close(figure)
+    assert figure.axes[0].lines[-1].get_xdata()[0] == 0.5
 
 
 def test_a_range_and_a_name_for_each_position():
-    found = scatter(ranges=((-3, 3), [(0, 1), (2, 5), (-7, 0)]), yby=0)
+    found = scatter(ranges=((-3, 3), [(0, 1), (2, 5), (-7, 0)]), y_by=[0], ylabel_by=[0])
     found.panels[0].ylabel = ["a", "b", "c"]
     ax, _ = drawn(found)
     assert ax.get_ylim() == (2, 5)
@@ -304,8 +394,8 @@ def test_a_range_and_a_name_for_each_position():
 
 
 def test_page_knows_what_to_play():
-    assert stored(scatter())["sliders"][0]["play"] is True
-    assert [slider["play"] for slider in stored(explorer())["sliders"]] == [False, False]
+    assert stored(scatter())["controls"][0]["play"] is True
+    assert stored(explorer())["controls"][0]["play"] is False
 
 
 # Pictures
@@ -318,12 +408,13 @@ def album(shape=(3, 4), pixels=(6, 5), dtype=np.uint8):
         "both": rng.integers(0, 256, (*shape, *pixels)).astype(dtype),
         "first": rng.integers(0, 256, (shape[0], *pixels)).astype(np.uint8),
     }
-    sliders = [Slider("image", ["a", "b", "c"], start=2), Slider("step", list("abcd"), start=1)]
+    controls = [Slider("image", ["a", "b", "c"], start=2), Slider("step", list("abcd"), start=1)]
     pictures = [
-        Picture("Both", "both", [0, 1], "alt of both", ["learned", "other"]),
-        Picture("First", "first", [0], "alt of the first", ["learned", "data", "other"]),
+        Picture("Both", "both", [0, 1], "alt of both", ["square", "circle"]),
+        Picture("First", "first", [0], "alt of the first", ["triangle", "square", "pentagon"]),
     ]
-    return Explorer(sliders, pictures, arrays, [f"sentence {i}" for i in range(12)], "alt")
+    said = [Said([0, 1], [f"sentence {i}" for i in range(12)])]
+    return Explorer("name", "title", controls, pictures, arrays, said, "alt")
 
 
 @pytest.mark.parametrize("pixels", [(6, 5), (1, 1), (64, 64)])
@@ -338,7 +429,7 @@ def test_the_page_says_what_a_picture_follows():
     first, second = stored(album())["panels"]
     assert (first["name"], first["by"], first["alt"]) == ("both", [0, 1], "alt of both")
     assert second["by"] == [0]
-    assert second["columns"] == ["learned", "data", "other"]
+    assert second["columns"] == ["triangle", "square", "pentagon"]
 
 
 def test_the_static_picture_shows_the_pictures_of_the_start():
@@ -349,8 +440,7 @@ def test_the_static_picture_shows_the_pictures_of_the_start():
     np.testing.assert_array_equal(both.images[0].get_array(), found.arrays["both"][2, 1])
     np.testing.assert_array_equal(first.images[0].get_array(), found.arrays["first"][2])
     assert both.images[0].get_clim() == (0, 255)
-    colours = [line.get_color() for line in first.lines]
-    assert colours == [COLORS[role] for role in ("learned", "data", "other")]
+    assert [line.get_marker() for line in first.lines] == ["^", "s", "p"]
 
 
 def test_pictures_share_a_row_above_a_wide_panel():
