@@ -116,7 +116,7 @@ export function drawFlow(pen, state, { now = null, mark = null } = {}) {
   g.beginPath(); g.rect(box.left, box.top, box.w + 4, box.h); g.clip();
   const order = [0, 1].flatMap((kind) => Array.from(flow.between.keys()).filter((i) => flow.between[i] === kind));
   for (const i of order) {
-    const come = now === null ? last : Math.max(0, Math.min(last, (now * 1.6 - 0.6 * lag(i)) * last));
+    const come = now === null || i < (flow.old ?? 0) ? last : Math.max(0, Math.min(last, (now * 1.6 - 0.6 * lag(i)) * last));
     const full = Math.floor(come), part = come - full, at = (k) => flow.columns[k].x[i];
     arrived[i] = come >= last;
     g.strokeStyle = g.fillStyle = pen.colour(flow.between[i] && arrived[i] ? "hallucination" : flow.who);
