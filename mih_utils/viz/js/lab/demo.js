@@ -2,6 +2,7 @@
 
 // Numbers from 0 to 255 in base64, and what they stand for.
 export const LOWEST_EXPONENT = -9, EXPONENTS = 11;
+// values as such text
 export const packed = (values, low, high) =>
   btoa(String.fromCharCode(...Array.from(values, (v) => Math.round((255 * (Math.min(Math.max(v, low), high) - low)) / (high - low)))));
 const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -43,7 +44,7 @@ export function between(a, b, share) {
   return {
     ...a,
     step: Math.round(a.step + share * (b.step - a.step)),
-    learned: { ...a.learned, p: mix(logs(a.learned.p), logs(b.learned.p), share).map(Math.exp) },
+    learned: { step: Math.round(a.step + share * (b.step - a.step)), mass: Math.exp(mix([Math.log(a.learned.mass)], [Math.log(b.learned.mass)], share)[0]), p: mix(logs(a.learned.p), logs(b.learned.p), share).map(Math.exp) },
     stairs: { ...a.stairs, learned: mix(a.stairs.learned, b.stairs.learned, share) },
     flow: { ...a.flow, between: share < 0.5 ? a.flow.between : b.flow.between, columns: a.flow.columns.map(({ noise, x }, k) => ({ noise, x: mix(x, b.flow.columns[k].x, share) })) },
   };

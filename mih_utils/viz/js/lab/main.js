@@ -14,31 +14,28 @@ import { Random } from "./rng.js";
 const FRAME = 600, HOLD = 5000;  // milliseconds of each frame of the stored training, and of its last
 const FLOW = 2600;  // milliseconds that dropped points need
 const DROP = { many: 100, few: 12, most: 600 };
-const POINTS_KEPT = 400;  // of a curve over the steps
+const POINTS_KEPT = 100;  // of a curve over the steps
 const TITLE = "A network that trains in this page";
 
 const HINTS = [
-  "This is the data: narrow heaps of points, and nothing between them. Drag a handle to move a heap.",
+  "This is the data: narrow heaps of points, its modes, and nothing between them. Drag a handle to move one.",
   "Press Train. A small network learns, here in the page, to turn noise into such points.",
-  "Look at the gap: pink is what the network draws where no data is. It shrinks, and it stays.",
+  "Look at the gap: pink is what the network draws where no data is. It shrinks, and it stays. The exact answer, the best guess that can be computed, draws next to nothing there.",
 ];
 
-// The curves over the steps, in at most so many points: means over ever more steps.
+// The curves over the steps: means over equally many steps each.
 class Curves {
-  constructor() { Object.assign(this, { every: 1, count: 0, sums: [0, 0, 0], step: [], loss: [], floor: [], excess: [] }); }
+  constructor(steps) {
+    this.every = Math.max(1, Math.round(steps / POINTS_KEPT));
+    Object.assign(this, { count: 0, sums: [0, 0, 0], step: [], loss: [], floor: [], excess: [] });
+  }
+
   add(step, values) {
     values.forEach((value, i) => { this.sums[i] += value; });
     if ((this.count += 1) < this.every) return;
     this.step.push(step);
     ["loss", "floor", "excess"].forEach((name, i) => this[name].push(this.sums[i] / this.every));
     Object.assign(this, { count: 0, sums: [0, 0, 0] });
-    if (this.step.length >= POINTS_KEPT) this.halve();
-  }
-  halve() {
-    const pairs = (values, merge) => Array.from({ length: values.length >> 1 }, (_, i) => merge(values[2 * i], values[2 * i + 1]));
-    this.step = pairs(this.step, (a, b) => b);
-    for (const name of ["loss", "floor", "excess"]) this[name] = pairs(this[name], (a, b) => (a + b) / 2);
-    this.every *= 2;
   }
 }
 
@@ -54,7 +51,7 @@ class Laboratory {
     this.mark = 0;
     this.parts = build(root, this.actions());
     this.controls();
-    root.querySelectorAll("[data-name]").forEach((element) => { element.hidden = this.hide.includes(element.dataset.name); });
+    root.querySelectorAll("[data-name]").forEach((element) => { if (this.hide.includes(element.dataset.name)) element.remove(); });
     this.showDemo();
     this.watch();
     if (said && said.at !== null) this.replay(said.at);
@@ -62,11 +59,16 @@ class Laboratory {
   }
 
   actions() {
+    const parts = () => this.parts;
     return {
       guide: (i) => this.guide(i),
       train: () => this.train(),
       pause: () => this.pause(),
       step: () => { this.begin(); this.engine.send({ type: "step" }); },
+      settings: () => {
+        const shut = (parts().settings.hidden = !parts().settings.hidden);
+        parts().open.setAttribute("aria-expanded", String(!shut));
+      },
       reset: () => { this.begin(); this.rebuild(); },
       modes: (by) => this.countModes(by),
       tab: (name) => this.tab(name),
@@ -85,7 +87,7 @@ class Laboratory {
       net: ["Network width", (v) => `${v}`], rate: ["Learning rate", (v) => `${v}`], steps: ["Training steps", whole],
       points: ["Data points", whole], chain: ["Chain length", (v) => `${whole(v)} steps`], sampler: ["Sampler", (v) => v.toUpperCase()],
     };
-    this.width = slider("width", "Width of a heap", WIDTH, (value) => {
+    this.width = slider("width", "Width", WIDTH, (value) => {
       this.settings.width = value;
       this.showData();
       clearTimeout(this.soon);
@@ -93,15 +95,14 @@ class Laboratory {
     });
     this.seed = make("input", { type: "number", min: 0, max: 99999, step: 1, value: settings.seed, "data-lm-suppress-shortcuts": "true",
       onchange: () => this.set("seed", Math.min(99999, Math.max(0, Math.round(+this.seed.value) || 0))) });
-    parts.settings.append(this.width.row,
-      ...Object.entries(choices).map(([name, [label, text]]) => select(name, label, CHOICES[name].map((v) => [v, text(v)]), settings[name], set(name))),
+    parts.count.append(this.width.row);
+    parts.settings.append(...Object.entries(choices).map(([name, [label, text]]) => select(name, label, CHOICES[name].map((v) => [v, text(v)]), settings[name], set(name))),
       make("label", { "data-name": "seed" }, make("span", {}, "Seed"), this.seed));
     this.level = slider("level", "Noise left", { low: 0, high: 1, step: 0.01 }, (value) => {
       this.settings.level = 1 - value;
       this.engine?.send({ type: "level", level: this.settings.level });
       this.showLevel();
     });
-    this.level.row.append(make("small", {}, "noise ← → data"));
     parts.panels.staircase.section.append(this.level.row);
     this.who = select("who", "Denoiser", [["learned", "network"], ["exact", "exact answer"]], "learned", () => this.drop({ n: DROP.many }));
     this.dropper = button(`Drop ${DROP.many} points`, () => this.drop({ n: DROP.many }));
@@ -166,7 +167,7 @@ class Laboratory {
     const mixture = new Mixture(settings.modes, settings.width);
     this.state = {
       mixture, gaps: mixture.gaps(), range: [mixture.means[0] - 1, mixture.means[settings.modes.length - 1] + 1], data: this.sampled(),
-      step: 0, exact: null, learned: null, stairs: null, flow: null, history: new Curves(), masses: [],
+      step: 0, exact: null, learned: null, stairs: null, flow: null, history: new Curves(settings.steps), masses: [],
     };
     this.running = this.replaying = false;
     this.flowStart = null;
@@ -316,10 +317,10 @@ class Laboratory {
 
   sentence() {
     const { exact, learned, gaps, step } = this.state;
-    if (!gaps.length) return "There is no gap: the heaps lie so near each other that their tails (6σ) meet.";
-    const control = exact ? `the exact answer in its place: ${share(exact.mass)}` : "the exact answer is being computed";
-    if (!learned || !step) return `The network knows nothing yet. Points between the heaps under ${control}.`;
-    return `After ${whole(learned.step)} steps the network draws ${share(learned.mass)} of its points between the heaps, where no data is; ${control}.`;
+    if (!gaps.length) return "There is no gap here: the modes are so wide, or so near each other, that every place lies within 6σ of one.";
+    const control = exact ? `The exact answer in its place: ${share(exact.mass)}.` : "The exact answer is being computed.";
+    if (!learned || !step) return `The network has learned nothing yet. ${control.replace("in its place", "draws between the modes")}`;
+    return `After ${whole(learned.step)} steps the network draws ${share(learned.mass)} of its points between the modes, where no data is. ${control}`;
   }
 
   speak() {

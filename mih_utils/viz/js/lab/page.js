@@ -19,7 +19,7 @@ export const button = (label, onclick, attributes = {}) => make("button", { type
 
 export function select(name, label, options, value, onchange) {
   const list = make("select", { ...KEYS, onchange: () => onchange(options[list.selectedIndex][0]) },
-    ...options.map(([at, text]) => make("option", { selected: at === value }, text)));
+    ...options.map(([at, text]) => make("option", { value: at, selected: at === value }, text)));
   return make("label", { "data-name": name }, make("span", {}, label), list);
 }
 
@@ -36,13 +36,19 @@ export function slider(name, label, { low, high, step }, oninput) {
   return { row, input, show };
 }
 
-const TABS = { gap: "The gap", chains: "Chains", staircase: "Staircase", history: "Over time" };
+const TABS = { chains: "Chains", gap: "The gap", staircase: "Staircase", history: "Over time" };
 const TITLES = {
   gap: "What is generated", chains: "From noise to data", staircase: "The staircase", history: "While it learns",
 };
+const CAPTIONS = {
+  chains: "Each line is one chain. Tap the noise end to drop points there.",
+  gap: "How often a point is drawn; each line of the grid is 100 times the one below. Pink lies at least 6σ from every mode.",
+  staircase: "With little noise left the best guess jumps from mode to mode. A network is too smooth for that, and sends points between.",
+  history: "The loss comes close to its floor long before the mass between the modes is gone.",
+};
 const NOTES = {
   gap: [["exact", "exact answer"], ["learned", "network"], ["data", "data"], ["hallucination", "hallucinated"]],
-  chains: [["hallucination", "ended between the modes"]],
+  chains: [["hallucination", "ended between the modes"], ["learned", "on a mode, or beside"]],
   staircase: [["exact", "best possible guess"], ["learned", "network"]],
   history: [["learned", "network"], ["exact", "exact answer"]],
 };
@@ -53,7 +59,8 @@ const legend = (notes) => make("ul", { class: "lab-legend" }, ...notes.map(([rol
 function panel(name) {
   const canvas = make("canvas", { role: "img" });
   const section = make("section", { class: "lab-panel", "data-name": name, role: "group", "aria-label": TITLES[name] },
-    make("header", {}, make("strong", {}, TITLES[name]), legend(NOTES[name])), canvas);
+    make("header", {}, make("strong", {}, TITLES[name]), legend(NOTES[name])), canvas,
+    make("p", { class: "lab-caption" }, CAPTIONS[name]));
   return { section, canvas, title: TITLES[name] };
 }
 
@@ -74,7 +81,8 @@ export function build(root, on) {
   parts.reset = button("Reset", on.reset, { title: "Back to an untrained network" });
   parts.progress = make("progress", { max: 1, value: 0, "aria-label": "Training steps done" });
   parts.progressText = make("span", { class: "lab-progress-text" });
-  parts.settings = make("div", { class: "lab-fields" });
+  parts.settings = make("div", { class: "lab-fields", "data-name": "settings", hidden: true });
+  parts.open = button("Settings", () => on.settings(), { "aria-expanded": "false", "data-name": "settings" });
   parts.readout = make("p", { class: "lab-readout" });
   parts.spoken = make("p", { class: "lab-spoken", "aria-live": "polite" });
   parts.told = make("span", { class: "lab-told", role: "status" });
@@ -83,15 +91,14 @@ export function build(root, on) {
   }
   const menu = make("details", { class: "lab-menu", "data-name": "menu" }, make("summary", {}, "Share"),
     make("div", {}, button("Copy link", on.link), button("Picture (PNG)", on.png), button("Numbers (CSV)", on.csv), button("Full screen", on.screen)));
-  const strip = make("div", { class: "lab-data", "data-name": "modes" }, parts.strip, parts.handles,
-    make("div", { class: "lab-count" }, make("span", {}, "heaps"), parts.fewer, parts.more));
+  parts.count = make("div", { class: "lab-count" }, make("span", {}, "Modes"), parts.fewer, parts.more);
+  const strip = make("div", { class: "lab-data", "data-name": "modes" }, parts.strip, parts.handles, parts.count);
   const bar = make("div", { class: "lab-bar", "data-name": "buttons" }, parts.train, parts.pause, parts.step, parts.reset);
   const stage = make("div", { class: "lab-stage" }, ...Object.values(parts.panels).map(({ section }) => section));
   root.append(
-    make("div", { class: "lab-top" }, make("ol", { class: "lab-guide", "data-name": "guide" }, ...parts.steps), menu, parts.told),
-    parts.hint, strip, bar,
+    make("ol", { class: "lab-guide", "data-name": "guide" }, ...parts.steps), parts.hint, strip, bar,
     make("div", { class: "lab-progress" }, parts.progress, parts.progressText), parts.readout,
     make("div", { class: "lab-tabs", role: "tablist", "aria-label": "Panels" }, ...Object.values(parts.tabs)), stage,
-    make("details", { class: "lab-settings", "data-name": "settings" }, make("summary", {}, "Settings"), parts.settings), parts.spoken);
+    make("div", { class: "lab-row" }, parts.open, menu, parts.told), parts.settings, parts.spoken);
   return parts;
 }

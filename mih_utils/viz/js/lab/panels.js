@@ -61,8 +61,8 @@ export function drawGap(pen, state) {
   if (exact) line(pen, box, axes, centres(exact.p), exact.p, "exact", { ok: (p) => p > LOWEST / 100 });
   if (learned) line(pen, box, axes, centres(learned.p), learned.p, "learned", { width: 2.4, ok: (p) => p > LOWEST / 100 });
   for (const [low, high] of gaps) {
-    const room = X(high) - X(low), words = room > 76 ? "no data here" : room > 44 ? "no data" : "";
-    if (words) say(pen, words, X((low + high) / 2), box.top + 13, { role: "hallucination", align: "center", bold: true, halo: true });
+    const words = X(high) - X(low) > 84 ? ["no data here"] : ["no data", "here"];
+    words.forEach((text, i) => say(pen, text, X((low + high) / 2), box.top + 13 + 14 * i, { role: "hallucination", align: "center", bold: true, halo: true }));
   }
 }
 
@@ -142,7 +142,7 @@ export function drawFlow(pen, state, { now = null, mark = null } = {}) {
 const lag = (i) => (i * 0.618034) % 1;
 
 function heaps(pen, { flow, gaps }, { Y }, left, room, [low, high], arrived) {
-  const bins = 72, counts = new Float64Array(bins), size = (high - low) / bins;
+  const bins = 60, counts = new Float64Array(bins), size = (high - low) / bins;
   const ends = flow.columns[flow.columns.length - 1].x;
   let between = 0, here = 0;
   for (let i = 0; i < ends.length; i++) {
@@ -179,8 +179,9 @@ export function drawHistory(pen, state) {
     say(pen, learned, edge - width - 10, i * height + 13, { align: "right", role: "learned" });
   };
   const extent = (values, low, high) => values.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [low, high]);
-  const [, top] = extent([...history.loss].slice(1), 0.1, 0.3);
-  let axes = plot(0, [0, Math.min(1.1, 1.05 * top)]);
+  const losses = Array.from(history.loss).slice(Math.min(3, n >> 1)), floors = Array.from(history.floor);
+  const [bottom, top] = n ? extent([...losses, ...floors], Infinity, -Infinity) : [0, 1];
+  let axes = plot(0, [0.9 * bottom, 1.05 * top]);
   line(pen, row(0), axes, history.step, history.loss, "learned");
   line(pen, row(0), axes, history.step, history.floor, "exact", { dash: [5, 3] });
   title(0, "Loss", number(latest(history.loss)), `exact ${number(latest(history.floor))}`);
