@@ -17,10 +17,12 @@ file-pdf list magnifying-glass moon sun xmark""".split()
 def icon_rules(source: str, names: list[str]) -> str:
     """Style rules for icons whose outlines stand in the theme's script."""
     rules = [
-        ".fa-solid { display: inline-block; width: 1em; height: 1em; background: currentColor;"
+        ":is(.fa-solid, .fas) { display: inline-block !important; width: 1em; height: 1em; background: currentColor;"
         " -webkit-mask: var(--icon) center / contain no-repeat;"
         " mask: var(--icon) center / contain no-repeat; }",
-        ".fa-solid.fa-lg { font-size: 1.25em; }",
+        ".theme-switch-button .theme-switch:not(html[data-mode=auto] [data-mode=auto],"
+        " html[data-mode=dark] [data-mode=dark], html[data-mode=light] [data-mode=light])"
+        " { display: none !important; }",
     ]
     for name in names:
         entry = rf'(?<=[{{,])"?{name}"?:\[(\d+),(\d+),\[[^\]]*\],"\w+","([^"]+)"\]'
@@ -87,6 +89,7 @@ def copy_mathjax(app):
 NAME = re.compile(r"[.#]((?:\\.|[\w-])+)")
 GROUPS = re.compile(r":(?:not|is|where|has)\((?:[^()]|\([^()]*\))*\)")
 WORD = re.compile(r"[A-Za-z_][\w-]*")
+CUT = ("mystnb", "sphinx-design", "basic")
 
 
 def blocks(css: str):
@@ -145,6 +148,13 @@ def purge(css: str, words: set[str]) -> str:
     return "\n".join(kept)
 
 
+def forget_slim_styles(app):
+    """Let Sphinx copy whole style sheets without finding others in their place."""
+    for path in Path(app.outdir, "_static").glob("*.css"):
+        if path.name.startswith(CUT):
+            path.unlink()
+
+
 def slim_styles(app, exception):
     """Cut down the style sheets in the output folder; scripts count as users of a rule, too."""
     if exception or app.builder.format != "html":
@@ -162,7 +172,7 @@ def slim_styles(app, exception):
         css = (theme / "static" / name).read_text(encoding="utf8")
         (out / "_static" / name).write_text(purge(css, words), encoding="utf8")
     for path in (out / "_static").glob("*.css"):
-        if path.name.startswith(("mystnb", "sphinx-design", "basic")):
+        if path.name.startswith(CUT):
             path.write_text(purge(path.read_text(encoding="utf8"), words), encoding="utf8")
     for path in (out / "_static/scripts").glob("fontawesome*"):
         path.unlink()
@@ -186,6 +196,7 @@ def defer_scripts(app, pagename, templatename, context, doctree):
 def setup(app):
     app.add_css_file("icons.css")
     app.connect("config-inited", use_local_mathjax)
+    app.connect("builder-inited", forget_slim_styles, priority=1)
     app.connect("builder-inited", write_icons)
     app.connect("builder-inited", copy_mathjax)
     app.connect("html-page-context", defer_scripts, priority=900)
