@@ -13,7 +13,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 HERE = Path(__file__).parent
-PARTS = ["execution", "lean", "figures", "chapters", "words"]
+PARTS = ["execution", "lean", "figures", "chapters", "words", "claims"]
 logger = logging.getLogger(__name__)
 
 
