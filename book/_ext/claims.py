@@ -15,14 +15,19 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import clean_astext
 
-VERDICTS = {  # how a verdict begins: (its kind, its word in the tally)
-    "holds in part": ("part", "in part"),
-    "holds": ("holds", "hold"),
-    "does not hold": ("not", "do not hold here"),
-    "not seen": ("unseen", "not seen here"),
-    "not tested": ("unseen", "not seen here"),
+VERDICTS = {  # how a verdict begins: its kind
+    "holds in part": "part",
+    "holds": "holds",
+    "does not hold": "not",
+    "not seen": "unseen",
+    "not tested": "unseen",
 }
-WORDS = dict(VERDICTS.values())
+WORDS = {
+    "holds": "hold",
+    "part": "hold in part",
+    "not": "do not hold here",
+    "unseen": "not seen here",
+}
 FIELDS = {
     "measured": "measured",
     "control": "control",
@@ -34,7 +39,7 @@ FIELDS = {
 
 
 def kind_of(verdict: str) -> str:
-    found = (kind for start, (kind, _) in VERDICTS.items() if verdict.lower().startswith(start))
+    found = (kind for start, kind in VERDICTS.items() if verdict.lower().startswith(start))
     return next(found, "part")
 
 

@@ -37,6 +37,7 @@
       const summary = fold.querySelector("summary"), right = fold.classList.contains("right");
       const feedback = make("div", { class: "mih-feedback" });
       const b = button([make("span", { class: "mih-letter", "aria-hidden": "true" }, "ABCDEF"[i]), make("span", {}, ...summary.childNodes)], "mih-option", () => choose(i, true));
+      if (right) b.dataset.right = "";
       summary.remove();
       feedback.append(...fold.childNodes);
       feedback.hidden = true;

@@ -93,7 +93,23 @@
     Search.htmlToText = (...given) => window.mihPlainMaths(before.apply(Search, given));
   }
 
+  // Paper is light, and what is folded on the screen is open on it.
+  function printing() {
+    let folded = [], theme;
+    addEventListener("beforeprint", () => {
+      theme = root.dataset.theme;
+      root.dataset.theme = "light";
+      folded = [...document.querySelectorAll(".bd-article details:not([open], .above-input)")];
+      folded.forEach((fold) => { fold.open = true; });
+    });
+    addEventListener("afterprint", () => {
+      folded.forEach((fold) => { fold.open = false; });
+      root.dataset.theme = theme;
+    });
+  }
+
   codeSwitch();
+  printing();
   progress();
   copying();
   searchWithoutTex();
