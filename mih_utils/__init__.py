@@ -1,21 +1,36 @@
-"""Mode interpolation: small diffusion models whose every density is known exactly."""
+"""Mode interpolation: small diffusion models whose every density is known exactly.
 
-__version__ = "0.1.0"
+mixture → schedule → chain → denoisers → training → sampling → detection: that is the path to read.
+"""
 
-from . import recursion
-from .artifacts import Artifact, ArtifactError, artifact, save_artifact
-from .census import Bridges, bridge_census
-from .denoisers import Denoiser, ExactDenoiser, ToyDenoiser, x0_hat
+import importlib
+
+# The data, and the forward process that noises it
+from .mixture import GaussianMixture
+from .schedule import Schedule
+
+# The reverse chain, and who predicts the noise in it
+from .chain import Chain, Step
+from .denoisers import Denoiser, ExactDenoiser, ToyDenoiser, predict_x0
+from .combined import SmoothedDenoiser, SwitchedDenoiser
+from .targets import VelocityTarget, X0Target
+
+# Training, and what watches it
+from .training import History, train
+from .observers import EMA, Checkpoint, ExcessLoss, TrainingObserver
+
+# Sampling, and what watches it; or the whole density, without sampling
+from .sampling import Keep, Moment, Samples, sample
 from .density import Density, exact_density
 from .density_2d import Density2D, exact_density_2d
-from .detection import (
-    DetectionReport,
-    choose_threshold,
-    detection_report,
-    hal,
-    roc,
-    sample_below,
-)
+
+# What was hallucinated, how well it is detected, how sure that is
+from .census import Bridges, bridge_census
+from .detection import DetectionReport, Hal, choose_threshold, detection_report
+from .rejection import sample_below
+from .statistics import auc, roc, share_interval, trend
+
+# Images
 from .images import shapes
 from .images.classifier import DigitClassifier, train_classifier
 from .images.digits import DataError, load_digits, load_mnist
@@ -29,96 +44,46 @@ from .images.metrics import (
     total_variation,
 )
 from .images.unet import UNet
-from .mixture import GaussianMixture
-from .recursion import gaussian_refit
-from .sampling import Samples, sample
-from .schedule import Schedule
-from .statistics import share_interval, trend
-from .training import History, train
-from .viz.explorers.chapters import (
-    plane_chains_explorer,
-    reverse_chains_explorer,
-    staircase_explorer,
-    strip_explorer,
-    threshold_explorer,
-)
-from .viz.explorers.core import Explorer
-from .viz.explorers.recursion import generations_explorer, refit_explorer
-from .viz.style import (
-    COLORS,
-    draw_bridges,
-    draw_images,
-    log_density,
-    mark_modes,
-    markdown_table,
-    panels,
-    scientific,
-    share,
-    use_style,
-)
 
-__all__ = [
-    "COLORS",
-    "Artifact",
-    "ArtifactError",
-    "Bridges",
-    "DataError",
-    "Denoiser",
-    "Density",
-    "Density2D",
-    "DetectionReport",
-    "DigitClassifier",
-    "EmpiricalDistribution",
-    "ExactDenoiser",
-    "Explorer",
-    "GaussianMixture",
-    "History",
-    "Modes",
-    "Samples",
-    "Schedule",
-    "ShapesDistribution",
-    "ToyDenoiser",
-    "UNet",
-    "artifact",
-    "bridge_census",
-    "choose_threshold",
-    "density_coverage",
-    "detection_report",
-    "draw_bridges",
-    "draw_images",
-    "exact_density",
-    "exact_density_2d",
-    "frechet_distance",
-    "gaussian_refit",
-    "generations_explorer",
-    "hal",
-    "kl_divergence",
-    "load_digits",
-    "load_mnist",
-    "log_density",
-    "mark_modes",
-    "markdown_table",
-    "mode_census",
-    "panels",
-    "plane_chains_explorer",
-    "recursion",
-    "refit_explorer",
-    "reverse_chains_explorer",
-    "roc",
-    "sample",
-    "sample_below",
-    "save_artifact",
-    "scientific",
-    "shapes",
-    "share",
-    "share_interval",
-    "staircase_explorer",
-    "strip_explorer",
-    "threshold_explorer",
-    "total_variation",
-    "train",
-    "train_classifier",
-    "trend",
-    "use_style",
-    "x0_hat",
-]
+# Models trained on their own samples, and stored results
+from . import recursion
+from .recursion import gaussian_refit
+from .artifacts import Artifact, ArtifactError, artifact, save_artifact
+
+__version__ = "0.2.0"
+
+# Figures and explorers load matplotlib, so they are imported when they are first asked for.
+FIGURES = {
+    "viz.explorers.chapters": (
+        "plane_chains_explorer",
+        "reverse_chains_explorer",
+        "staircase_explorer",
+        "strip_explorer",
+        "threshold_explorer",
+    ),
+    "viz.explorers.core": ("Explorer",),
+    "viz.explorers.recursion": ("generations_explorer", "refit_explorer"),
+    "viz.style": (
+        "COLORS",
+        "draw_bridges",
+        "draw_images",
+        "log_density",
+        "mark_modes",
+        "markdown_table",
+        "panels",
+        "scientific",
+        "share",
+        "use_style",
+    ),
+}
+_ROOM = {name: room for room, names in FIGURES.items() for name in names}
+
+
+def __getattr__(name: str):
+    if name not in _ROOM:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_ROOM[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_ROOM])

@@ -5,6 +5,8 @@ import numbers
 
 import torch
 
+from ._device import parts_of
+
 
 def require(condition: bool, argument: str, value: object, expected: str) -> None:
     """Raise a ValueError that names the argument, its value and what it must be."""
@@ -42,10 +44,25 @@ def require_points(argument: str, x: torch.Tensor, dim: int) -> None:
     require(x.is_floating_point(), f"{argument}.dtype", x.dtype, "a floating-point dtype")
 
 
-def require_known_steps(net, schedule) -> None:
-    """Require that a net that says which t it knows knows all of a schedule."""
-    known = getattr(net, "known_steps", None)
-    if known is not None:
-        unknown = [t for t in schedule.timesteps.tolist() if t not in known]
-        expected = f"made of the {len(known)} steps that the net was built for"
-        require(not unknown, "schedule", f"a chain with t = {unknown[:1]}", expected)
+def require_known_times(argument: str, net, times) -> None:
+    """Require that a net that says which t it knows knows all of these whole numbers."""
+    for part in parts_of(net):
+        known = getattr(part, "known_steps", None)
+        if known is not None:
+            unknown = [t for t in times if isinstance(t, int) and t not in known]
+            expected = f"made of the {len(known)} steps that the net was built for"
+            require(not unknown, argument, f"one with t = {unknown[:1]}", expected)
+
+
+def require_generator(generator: torch.Generator | None, device: torch.device) -> None:
+    """Require that a generator lies where the numbers are wanted."""
+    if generator is not None:
+        require(
+            isinstance(generator, torch.Generator),
+            "generator",
+            type(generator).__name__,
+            "a torch.Generator",
+        )
+        found, expected = str(generator.device), f"on {device}, where the computation runs"
+        same = generator.device.type == device.type or device.type == "meta"
+        require(same, "generator.device", found, expected)

@@ -9,22 +9,35 @@ import warnings
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 
 CPU_ROWS = 1024  # the activations of so many rows of a toy network stay in a CPU's cache
 GPU_ROWS = 131_072  # and so many fill a GPU
 NUMBERS_PER_ROW = 128  # a row of more numbers (an image) counts as several rows
 
 
-def home(denoiser, *hints) -> tuple[torch.device, torch.dtype]:
-    """Device and dtype a denoiser computes in.
+def device_and_dtype(denoiser, *hints) -> tuple[torch.device, torch.dtype]:
+    """Return the device and dtype that a denoiser computes in.
 
-    Its weights' or its own; a plain function has neither, and gets float32 where the first hint
-    that is not None (a tensor, a generator) lies, or else on the CPU.
+    Its weights' or its own; a plain function has neither, and gets those of the first hint that is
+    a tensor or a generator, or else float32 on the CPU.
     """
-    for weight in getattr(denoiser, "parameters", lambda: ())():
-        return weight.device, weight.dtype
-    place = next((h.device for h in (denoiser, *hints) if hasattr(h, "device")), "cpu")
-    return torch.device(place), getattr(denoiser, "dtype", torch.float32)
+    parts = parts_of(denoiser)
+    for part in parts:
+        for weight in getattr(part, "parameters", lambda: ())():
+            return weight.device, weight.dtype
+    givers = [*parts, *hints]
+    device = next((giver.device for giver in givers if hasattr(giver, "device")), "cpu")
+    dtypes = (giver.dtype for giver in givers if hasattr(giver, "dtype"))
+    dtype = next((dtype for dtype in dtypes if dtype.is_floating_point), torch.float32)
+    return torch.device(device), dtype
+
+
+def parts_of(denoiser) -> list:
+    """Return the denoisers that one is made of, which it names in `parts`; or else itself."""
+    if not hasattr(denoiser, "parts"):
+        return [denoiser]
+    return [inner for part in denoiser.parts for inner in parts_of(part)]
 
 
 def moved(thing, device: torch.device | str):
@@ -56,7 +69,7 @@ def block_sizes(n: int, shape: tuple[int, ...], device: torch.device) -> list[in
 
 def compiled(net):
     """`net` under torch.compile; where there is no compiler, `net` itself, with one warning."""
-    on_gpu = home(net)[0].type == "cuda"
+    on_gpu = device_and_dtype(net)[0].type == "cuda"
     compilers = (os.environ.get("CXX", "g++"), "g++", "clang++", "cl")
     if on_gpu and importlib.util.find_spec("triton"):
         return torch.compile(net)
@@ -87,3 +100,17 @@ def has_bfloat16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     known = device.type == "cpu" and torch.backends.mkldnn.is_available()
     return known and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+@contextmanager
+def evaluating(net):
+    """Put a network into evaluation mode (no dropout) inside, and as it was afterwards."""
+    nets = [part for part in parts_of(net) if isinstance(part, nn.Module)]
+    modes = [(module, module.training) for each in nets for module in each.modules()]
+    for each in nets:
+        each.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

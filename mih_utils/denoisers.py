@@ -14,7 +14,7 @@ from .schedule import Schedule
 
 
 class Denoiser(Protocol):
-    """Any callable that predicts the noise in x_t: (n, *shape), t of shape (n,) or ()."""
+    """Any callable that predicts the noise in x_t: (n, *shape), with t of shape (n,) or ()."""
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Tensor: ...
 
@@ -24,7 +24,7 @@ class ToyDenoiser(nn.Module):
 
     The time embedding is added inside a residual block; the `blocks` residual blocks share one set
     of weights (the authors' released code). Calling it predicts the noise: net(x_t, t), with x_t of
-    shape (n, dim) and t, whole numbers below `steps`, of shape (n,) or ().
+    shape (n, dim) and t of shape (n,) or (): whole numbers below `steps`, or any floats.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class ToyDenoiser(nn.Module):
         self.config = {"dim": dim, "width": width, "blocks": blocks, "steps": steps}
         self.blocks = blocks
         self.known_steps = range(steps)
-        self.register_buffer("sinusoids", sinusoidal_table(steps, width), persistent=False)
+        self.register_buffer("table", sinusoids(torch.arange(steps), width), persistent=False)
         # torch draws initial weights from its global generator: keep that as it was
         with torch.random.fork_rng(devices=[], enabled=generator is not None):
             self.time_in = nn.Linear(width, width)
@@ -75,15 +75,19 @@ class ToyDenoiser(nn.Module):
         return self.x_out(h)
 
     def embed_time(self, t: Tensor) -> Tensor:
-        """Embedding of t, (n or 1, width), computed once for each step that can differ.
+        """Return the embedding of t, (n or 1, width), computed once for each step that can differ.
 
-        When all rows share one t it is one row; when there are more rows than steps, it is computed
+        When all rows share one t it is one row. When there are more rows than steps, it is computed
         for every step and looked up.
         """
-        t, steps = t.reshape(-1), len(self.sinusoids)
-        rows = self.sinusoids if len(t) > steps else F.embedding(t, self.sinusoids)
+        t, steps = t.reshape(-1), len(self.table)
+        if t.is_floating_point():
+            rows, looked_up = sinusoids(t, self.config["width"]).to(self.table), False
+        else:
+            looked_up = len(t) > steps
+            rows = self.table if looked_up else F.embedding(t, self.table)
         rows = self.time_out(F.leaky_relu(self.time_in(rows), 0.02))
-        return F.embedding(t, rows) if len(t) > steps else rows
+        return F.embedding(t, rows) if looked_up else rows
 
 
 class ExactDenoiser:
@@ -91,52 +95,53 @@ class ExactDenoiser:
 
     E[noise | x_t] = -sqrt(1 - alpha_bar_t) * score(x_t): the control for every claim. `mixture` is
     a GaussianMixture, or what else has a score at every noise level: all of the shapes, a finite
-    set. `schedule` is the one the chain was trained on; a respaced chain passes the same t.
+    set. It computes where the schedule lies.
     """
 
     def __init__(self, mixture: GaussianMixture, schedule: Schedule):
-        self.known_steps = frozenset(schedule.timesteps.tolist())
+        self.known_steps = range(len(schedule))
         self.mixture = mixture.to(schedule.alpha_bar.device)
-        self._alpha_bar = schedule.alpha_bar.new_full((max(self.known_steps) + 1, 1), math.nan)
-        self._alpha_bar[schedule.timesteps] = schedule.alpha_bar[:, None]
+        self.alpha_bar = schedule.alpha_bar[:, None]  # (T, 1), to be looked up by t
 
     @property
     def device(self) -> torch.device:
-        """Where it computes: where the schedule lies."""
-        return self._alpha_bar.device
+        """Where it computes."""
+        return self.alpha_bar.device
 
     @property
     def dtype(self) -> torch.dtype:
         """What it computes in when it may choose: float64."""
-        return self._alpha_bar.dtype
+        return self.alpha_bar.dtype
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
-        alpha_bar = F.embedding(t.reshape(-1), self._alpha_bar)
+        alpha_bar = F.embedding(t.reshape(-1), self.alpha_bar)  # (n or 1, 1)
         sigma = (1 - alpha_bar).sqrt().to(x_t.dtype).reshape(-1, *[1] * (x_t.ndim - 1))
         return -sigma * self.mixture.score(x_t, alpha_bar)
 
     def to(self, device: torch.device | str) -> "ExactDenoiser":
-        """The same denoiser on another device."""
+        """Return the same denoiser on another device."""
         return moved(self, device)
 
 
-def x0_hat(denoiser: Denoiser, x_t: Tensor, t: int, schedule: Schedule) -> Tensor:
-    """The clean point a denoiser sees behind x_t at step t of the schedule: shape of x_t.
+def predict_x0(denoiser: Denoiser, x_t: Tensor, t: int, schedule: Schedule) -> Tensor:
+    """Return the clean point that a denoiser sees behind x_t at step t: shape of x_t.
 
     (x_t - sqrt(1 - alpha_bar_t) * noise) / sqrt(alpha_bar_t); for the exact denoiser it is the
     posterior mean E[x0 | x_t].
     """
     require(0 <= t < len(schedule), "t", t, f"a step of the schedule, 0 … {len(schedule) - 1}")
     alpha_bar = float(schedule.alpha_bar[t])
-    noise = denoiser(x_t, schedule.timesteps[t].to(x_t.device))
+    noise = denoiser(x_t, torch.tensor(t, device=x_t.device))
     return (x_t - math.sqrt(1 - alpha_bar) * noise) / math.sqrt(alpha_bar)
 
 
-def sinusoidal_table(steps: int, width: int) -> Tensor:
-    """Sine and cosine of each step at width/2 geometric frequencies: (steps, width).
+def sinusoids(t: Tensor, width: int) -> Tensor:
+    """Return sine and cosine of each t (n,) at width/2 geometric frequencies: (n, width).
 
     (Vaswani et al. 2017, section 3.5.)
     """
-    frequency = torch.exp(-math.log(10_000) * torch.arange(width // 2) / (width // 2))
-    angle = torch.arange(steps)[:, None] * frequency
+    frequency = torch.exp(
+        -math.log(10_000) * torch.arange(width // 2, device=t.device) / (width // 2)
+    )
+    angle = t[:, None] * frequency
     return torch.cat([angle.sin(), angle.cos()], dim=1)

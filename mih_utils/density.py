@@ -8,17 +8,18 @@ need 1e11 draws.
 import math
 import warnings
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ._checks import require, require_count, require_known_steps, require_number
-from ._device import home
+from ._checks import require, require_count, require_known_times, require_number
+from ._device import device_and_dtype, evaluating
+from .chain import Chain, Step
 from .denoisers import Denoiser
 from .mixture import GaussianMixture
-from .schedule import Schedule
 
 TAIL = 8.0  # x_T is followed to 8 standard deviations: beyond lies a mass of 1e-15
 KERNEL = 1.2  # width of the depositing Gaussian, in grid spacings (aliasing below 1e-12)
@@ -82,43 +83,42 @@ class Density:
         return (torch.bincount(mode[near], weights=square, minlength=count) / total).sqrt()
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw n points from the density, (n, 1), float32, on the CPU, where `generator` lies."""
+        """Draw n points from the density, (n, 1), float32, where the generator lies."""
         require_count("n", n)
-        stretch = torch.multinomial(self.mass, n, replacement=True, generator=generator)
-        along = torch.rand(n, dtype=torch.float64, generator=generator)
-        return self.nodes[stretch].lerp(self.nodes[stretch + 1], along)[:, None].float()
+        device = generator.device if generator is not None else torch.device("cpu")
+        mass, nodes = self.mass.to(device), self.nodes.to(device)
+        stretch = torch.multinomial(mass, n, replacement=True, generator=generator)
+        along = torch.rand(n, dtype=torch.float64, device=device, generator=generator)
+        return nodes[stretch].lerp(nodes[stretch + 1], along)[:, None].float()
 
 
-def exact_density(
-    net: Denoiser,
-    schedule: Schedule,
-    grid: Tensor,
-    *,
-    eta: float = 1.0,
-    fixed_large: bool = True,
-    progress: bool = True,
-) -> Density:
-    """The density on the real line that `sample` draws from, exact up to the grid.
+def exact_density(net: Denoiser, chain: Chain, grid: Tensor, *, progress: bool = True) -> Density:
+    """Compute the density on the real line that `sample` draws from, exact up to the grid.
 
-    net, schedule, eta, fixed_large: as in `sample`, with shape=(1,).
+    net, chain: as in `sample`, with shape=(1,).
     grid: (N,) evenly spaced points that span all the data; 2,048 of them are plenty. At step t the
         window is wider, so that it holds the noised data and 8 standard deviations of noise; it
         always has N points. Mass that leaves it is reported as `lost`.
 
-    eta = 0 adds no noise, and the starting density is pushed through the whole chain at once,
-    with more points where neighbours are torn apart.
+    A chain without noise (DDIM) is one map: the starting density is pushed through it at once, with
+    more points where neighbours are torn apart.
     """
     grid = even_grid(grid)
-    require_known_steps(net, schedule)
-    chain = _Chain(net, schedule, grid, eta, fixed_large)
-    if eta > 0:
-        need = chain.points_needed()
-        found = f"of {len(grid)} points"
+    require_known_times("chain", net, chain.times.tolist())
+    quiet = [step.t for step in chain if step.left and step.std == 0]
+    noisy = len(quiet) < len(chain) - 1 or len(chain) == 1
+    ok = not (noisy and quiet)
+    require(
+        ok, "chain", f"without noise at t = {quiet[:1]}", "one with noise everywhere, or nowhere"
+    )
+    push = _Push(net, chain, grid)
+    if noisy:
+        need, found = push.points_needed(), f"of {len(grid)} points"
         require(
             len(grid) >= need, "grid", found, f"of {need} or more, to resolve the chain's noise"
         )
-    with torch.no_grad():
-        return _transport(chain, progress) if eta == 0 else _push(chain, progress)
+    with evaluating(net), torch.no_grad():
+        return _push_density(push, progress) if noisy else _push_points(push, progress)
 
 
 def even_grid(grid: Tensor) -> Tensor:
@@ -133,9 +133,9 @@ def even_grid(grid: Tensor) -> Tensor:
     return grid
 
 
-def home_with_float64(net: Denoiser) -> tuple[torch.device, torch.dtype]:
-    """Device and dtype the net computes in, if densities can be computed there."""
-    device, dtype = home(net)
+def where_with_float64(net: Denoiser, grid: Tensor) -> tuple[torch.device, torch.dtype]:
+    """Return the device and dtype that the net computes in, if densities can be computed there."""
+    device, dtype = device_and_dtype(net, grid)
     ok = device.type != "mps"
     require(ok, "net's device", str(device), "cpu or cuda: Apple's GPU has no float64")
     return device, dtype
@@ -148,33 +148,31 @@ def warn_of_lost_mass(lost: float, least: float = LOST, stacklevel: int = 3) -> 
         warnings.warn(message, stacklevel=stacklevel)
 
 
-class _Chain:
-    """The reverse chain in one dimension: where each step puts a point, and on which window."""
+class _Push:
+    """Where each step of a chain puts a point in one dimension, and on which window."""
 
-    def __init__(self, net, schedule, grid, eta, fixed_large):
-        self.net, self.grid = net, grid
+    def __init__(self, net: Denoiser, chain: Chain, grid: Tensor):
+        self.net, self.chain, self.grid = net, chain, grid
         self.low, self.high = float(grid[0]), float(grid[-1])
-        self.device, self.dtype = home_with_float64(net)
-        self.timesteps = schedule.timesteps.to(self.device)
-        self.steps = schedule.reverse_steps(eta, fixed_large)
-        self.n_steps = len(schedule)
+        self.device, self.dtype = where_with_float64(net, grid)
+        self.times = chain.times.to(self.device)
 
-    def mean(self, x: Tensor, i: int) -> Tensor:
-        """mu(x, t) of step i for points x (n,), in float64."""
-        noise = self.net(x.to(self.dtype)[:, None], self.timesteps[i])[:, 0].double()
-        return self.steps.x[i] * x + self.steps.noise[i] * noise
+    def mean(self, x: Tensor, number: int) -> Tensor:
+        """mu(x, t) of a step for points x (n,), in float64."""
+        eps = self.net(x.to(self.dtype)[:, None], self.times[number])[:, 0].double()
+        return self.chain[number].mean(x, eps)
 
-    def window(self, i: int) -> tuple[float, float]:
-        """Range of x before step i: the noised range of the data with its noise around it."""
-        signal, reach = self.steps.signal[i], TAIL * self.steps.sigma[i]
-        return signal * self.low - reach, signal * self.high + reach
+    def window(self, step: Step) -> tuple[float, float]:
+        """Range of x before a step: the noised range of the data with its noise around it."""
+        reach = TAIL * step.sigma
+        return step.signal * self.low - reach, step.signal * self.high + reach
 
     def points_needed(self) -> int:
         """How many grid points resolve the noise of every step."""
         spacings = []
-        for i in range(1, self.n_steps):
-            low, high = self.window(i - 1)
-            spacings.append((high - low) / self.steps.std[i])
+        for step, after in pairwise(self.chain):
+            low, high = self.window(after)
+            spacings.append((high - low) / step.std)
         return math.ceil(RESOLVED * max(spacings, default=0)) + 1
 
     def points(self, low: float, high: float, n: int) -> Tensor:
@@ -182,24 +180,22 @@ class _Chain:
         return torch.linspace(low, high, n, dtype=torch.float64, device=self.device)
 
 
-def _push(chain: _Chain, progress: bool) -> Density:
+def _push_density(push: _Push, progress: bool) -> Density:
     """Push the density through a chain with noise: move, deposit, spread; the last step moves."""
-    n = len(chain.grid)
-    low, high = chain.window(chain.n_steps - 1)
-    x = chain.points(low, high, n)
+    chain, n = push.chain, len(push.grid)
+    low, high = push.window(chain[0])
+    x = push.points(low, high, n)
     p = torch.exp(-0.5 * x**2) / math.sqrt(2 * math.pi)
-    steps = tqdm(range(chain.n_steps - 1), "exact density", disable=not progress, leave=False)
-    for done in steps:
-        i = chain.n_steps - 1 - done
+    numbers = tqdm(range(len(chain) - 1), "exact density", disable=not progress, leave=False)
+    for number in numbers:
         mass = p * ((high - low) / (n - 1))
-        low_after, high_after = chain.window(i - 1)
-        p = _spread(chain.mean(x, i), mass, low_after, high_after, chain.steps.std[i])
-        low, high = low_after, high_after
-        x = chain.points(low, high, n)
+        low, high = push.window(chain[number + 1])
+        p = _spread(push.mean(x, number), mass, low, high, chain[number].std)
+        x = push.points(low, high, n)
     p = interpolated(p, FINER).clamp(min=0)
-    x = chain.points(low, high, len(p))
+    x = push.points(low, high, len(p))
     mass = (p[1:] + p[:-1]) / 2 * ((high - low) / (len(p) - 1))
-    return _density(chain.mean(x, 0), mass, chain.grid)
+    return _density(push.mean(x, len(chain) - 1), mass, push.grid)
 
 
 def _spread(means: Tensor, mass: Tensor, low: float, high: float, std: float) -> Tensor:
@@ -232,29 +228,29 @@ def interpolated(p: Tensor, times: int) -> Tensor:
     return fine[: times * (len(p) - 1) + 1]
 
 
-def _transport(chain: _Chain, progress: bool) -> Density:
+def _push_points(push: _Push, progress: bool) -> Density:
     """Push the starting density through a chain without noise: its points move, mass between them
     stays. Where the chain tears neighbours apart, more points are put between them."""
-    x = chain.points(-TAIL, TAIL, len(chain.grid))
-    landed = _through(chain, x, progress)
-    spacing = (chain.high - chain.low) / (len(chain.grid) - 1)
+    x = push.points(-TAIL, TAIL, len(push.grid))
+    landed = _through(push, x, progress)
+    spacing = (push.high - push.low) / (len(push.grid) - 1)
     parts = torch.arange(1, FINER, dtype=x.dtype, device=x.device) / FINER
-    while len(x) < MOST_NODES * len(chain.grid):
-        inside = landed.clamp(chain.low, chain.high)
+    while len(x) < MOST_NODES * len(push.grid):
+        inside = landed.clamp(push.low, push.high)
         torn = (inside.diff().abs() > spacing) & (_normal_mass(x) > NEGLIGIBLE)
         if not torn.any():
             break
         new = (x[:-1][torn, None] + x.diff()[torn, None] * parts).flatten()
         x, order = torch.cat([x, new]).sort()
-        landed = torch.cat([landed, _through(chain, new, progress=False)])[order]
-    return _density(landed, _normal_mass(x), chain.grid)
+        landed = torch.cat([landed, _through(push, new, progress=False)])[order]
+    return _density(landed, _normal_mass(x), push.grid)
 
 
-def _through(chain: _Chain, x: Tensor, progress: bool) -> Tensor:
+def _through(push: _Push, x: Tensor, progress: bool) -> Tensor:
     """Where a chain without noise takes the points x."""
-    steps = tqdm(range(chain.n_steps), "exact density", disable=not progress, leave=False)
-    for done in steps:
-        x = chain.mean(x, chain.n_steps - 1 - done)
+    numbers = tqdm(range(len(push.chain)), "exact density", disable=not progress, leave=False)
+    for number in numbers:
+        x = push.mean(x, number)
     return x
 
 

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ._checks import require, require_known_steps, require_number
-from ._device import block_sizes
+from ._checks import require, require_known_times, require_number
+from ._device import block_sizes, evaluating
+from .chain import Chain
 from .denoisers import Denoiser
-from .density import even_grid, home_with_float64, interpolated, warn_of_lost_mass
+from .density import even_grid, interpolated, warn_of_lost_mass, where_with_float64
 from .mixture import GaussianMixture
-from .schedule import Schedule
 
 TAIL = 6.5  # x_T is followed to so many standard deviations: beyond lies a mass of 2e-10
 RESOLVED = 1.5  # noise of a step, in grid spacings
@@ -76,59 +76,63 @@ class Density2D:
 
 
 def exact_density_2d(
-    net: Denoiser,
-    schedule: Schedule,
-    grid: Tensor,
-    *,
-    fixed_large: bool = True,
-    finer: float = 1.0,
-    progress: bool = True,
+    net: Denoiser, chain: Chain, axis: Tensor, *, finer: float = 1.0, progress: bool = True
 ) -> Density2D:
-    """The density in the plane that `sample` draws from with eta = 1, exact up to the grid.
+    """Compute the density in the plane that `sample` draws from, exact up to the grid.
 
-    net, schedule, fixed_large: as in `sample`, with shape=(2,).
-    grid: (N,) evenly spaced values of either coordinate that span all the data. They should be no
+    net, chain: as in `sample`, with shape=(2,); every step but the last adds noise.
+    axis: (N,) evenly spaced values of either coordinate that span all the data. They should be no
         farther apart than half the width of a mode. The steps before the last choose their own.
-    finer: how much finer than usual those are. With a thousand steps masses beyond 6σ are right to
-        about 1%; with a few hundred, whose steps bend the plane more, to about 10% unless they are
-        finer. Below 1e-7 a mass is rounding.
+    finer: at least 1; how much finer than usual those are. With a thousand steps masses beyond 6σ
+        are right to about 1%; with a few hundred, whose steps bend the plane more, to about 10%
+        unless they are finer. Below 1e-7 a mass is rounding.
     """
-    require_number("finer", finer, above=0)
-    grid = even_grid(grid)
-    require_known_steps(net, schedule)
-    device, dtype = home_with_float64(net)
-    steps, timesteps = schedule.reverse_steps(1.0, fixed_large), schedule.timesteps.to(device)
-    require(len(schedule) > 1, "schedule", schedule, "a chain of at least two steps")
-
-    def mean(x: Tensor, i: int) -> Tensor:
-        """mu(x, t) of step i for points x (n, 2), in float64."""
-        blocks = x.to(dtype).split(block_sizes(len(x), (2,), device))
-        noise = torch.cat([net(block, timesteps[i]) for block in blocks])
-        return steps.x[i] * x + steps.noise[i] * noise.double()
-
-    def axis(i: int) -> Tensor:
-        """Values of a coordinate of x before step i, fine enough for the noise just added."""
-        reach = TAIL * steps.sigma[i]
-        low = steps.signal[i] * float(grid[0]) - reach
-        high = steps.signal[i] * float(grid[-1]) + reach
-        spacing = steps.std[min(i + 1, len(schedule) - 1)] / (RESOLVED * finer)
-        n = math.ceil((high - low) / spacing) + 1
-        return torch.linspace(low, high, n, dtype=torch.float64, device=device)
-
-    with torch.no_grad():
-        x = axis(len(schedule) - 1)
+    require_number("finer", finer)
+    require(finer >= 1, "finer", finer, "at least 1, or the noise of a step is not resolved")
+    axis = even_grid(axis)
+    require_known_times("chain", net, chain.times.tolist())
+    require(len(chain) > 1, "chain", chain, "of at least two steps")
+    quiet = [step.t for step in chain if step.left and step.std == 0]
+    require(not quiet, "chain", f"without noise at t = {quiet[:1]}", "one that adds noise: DDPM")
+    push = _Push2D(net, chain, axis, finer)
+    with evaluating(net), torch.no_grad():
+        x = push.axis_before(0)
         p = torch.exp(-0.5 * (x[:, None] ** 2 + x**2)) / (2 * math.pi)
-        chain = range(len(schedule) - 1, 0, -1)
-        for i in tqdm(chain, "exact density", disable=not progress, leave=False):
+        numbers = tqdm(range(len(chain) - 1), "exact density", disable=not progress, leave=False)
+        for number in numbers:
             mass = p.flatten() * (x[1] - x[0]) ** 2
-            means = mean(torch.cartesian_prod(x, x), i)
-            x = axis(i - 1)
-            p = _spread(means, mass, x, steps.std[i])
-        p = _last_step(lambda nodes: mean(nodes, 0), p, x, grid.to(device))
-    spacing = float(grid[1] - grid[0])
+            means = push.mean(torch.cartesian_prod(x, x), number)
+            x = push.axis_before(number + 1)
+            p = _spread(means, mass, x, chain[number].std)
+        p = _last_step(lambda nodes: push.mean(nodes, -1), p, x, axis.to(push.device))
+    spacing = float(axis[1] - axis[0])
     lost = 1 - float(p.sum()) * spacing**2
     warn_of_lost_mass(lost, least=LOST)
-    return Density2D(grid, p.cpu(), lost)
+    return Density2D(axis, p.cpu(), lost)
+
+
+class _Push2D:
+    """Where each step of a chain puts a point in the plane, and on which grid."""
+
+    def __init__(self, net: Denoiser, chain: Chain, axis: Tensor, finer: float):
+        self.net, self.chain, self.axis, self.finer = net, chain, axis, finer
+        self.device, self.dtype = where_with_float64(net, axis)
+        self.times = chain.times.to(self.device)
+
+    def mean(self, x: Tensor, number: int) -> Tensor:
+        """mu(x, t) of a step for points x (n, 2), in float64."""
+        blocks = x.to(self.dtype).split(block_sizes(len(x), (2,), self.device))
+        eps = torch.cat([self.net(block, self.times[number]) for block in blocks])
+        return self.chain[number].mean(x, eps.double())
+
+    def axis_before(self, number: int) -> Tensor:
+        """Values of a coordinate of x before a step, fine enough for the noise just added."""
+        step, added = self.chain[number], self.chain[max(number - 1, 0)].std
+        reach = TAIL * step.sigma
+        low = step.signal * float(self.axis[0]) - reach
+        high = step.signal * float(self.axis[-1]) + reach
+        n = math.ceil((high - low) / (added / (RESOLVED * self.finer))) + 1
+        return torch.linspace(low, high, n, dtype=torch.float64, device=self.device)
 
 
 def _spread(means: Tensor, mass: Tensor, x: Tensor, std: float) -> Tensor:

@@ -1,203 +1,133 @@
-"""The detector: how well a number told at sampling time separates hallucinations, and its use.
+"""The detector: a number told at sampling time, and how well it finds hallucinations.
 
-A sample is removed when its Hal is at or above a threshold, and retained when it is below.
+A sample is removed when its number is at or above a threshold, and retained when it is below.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ._checks import require, require_count, require_number
-from .denoisers import Denoiser
-from .sampling import Samples, sample
-from .schedule import Schedule
+from ._checks import is_whole, require, require_generator, require_number
+from .sampling import Moment
+from .statistics import auc, auc_interval, roc, share_interval
 
-LEAST_RETAINED = 0.01  # rejecting more than 99 of 100 samples is a mistake in the threshold,
-ENOUGH_DRAWN = 1000  # which shows after so many
+
+class Hal:
+    """The paper's detector: how much x0_hat varies over the last steps of the chain, (n,).
+
+    It is the population variance over the steps with first ≤ steps left < last, averaged over the
+    coordinates of a sample (Aithal et al. 2024). It is streamed (Welford 1962), so the memory does
+    not grow with the window.
+    """
+
+    name = "hal"
+
+    def __init__(self, last: int = 5, first: int = 0):
+        ok = is_whole(first) and is_whole(last) and 0 <= first < last
+        require(ok, "first and last", (first, last), "whole numbers with 0 ≤ first < last")
+        self.first, self.last, self.needs_steps = first, last, last
+
+    def __call__(self, moment: Moment, seen: tuple | None) -> tuple | Tensor | None:
+        if self.first <= moment.left < self.last:
+            x0_hat = moment.x0_hat
+            value = x0_hat if x0_hat.device.type == "mps" else x0_hat.double()
+            count, mean, squares = seen or (0, torch.zeros_like(value), torch.zeros_like(value))
+            step = value - mean
+            mean = mean + step / (count + 1)
+            seen = count + 1, mean, squares + step * (value - mean)
+        if moment.left:
+            return seen
+        count, _, squares = seen
+        return (squares / count).flatten(1).mean(dim=1).to(moment.x_t.dtype)
+
+    @staticmethod
+    def of(x0_hat: Tensor) -> Tensor:
+        """Return Hal of stored predictions x0_hat, (steps, n, *shape), over all the steps: (n,)."""
+        ok = isinstance(x0_hat, Tensor) and x0_hat.ndim >= 3 and len(x0_hat) > 0
+        found = tuple(getattr(x0_hat, "shape", ()))
+        require(ok, "x0_hat.shape", found, "of form (steps, n, *shape)")
+        return x0_hat.double().var(dim=0, unbiased=False).flatten(1).mean(dim=1)
 
 
 @dataclass
 class DetectionReport:
-    """How well Hal finds hallucinations. Intervals are 95% percentiles of a bootstrap."""
+    """How well a number finds hallucinations. Intervals hold with 95% confidence."""
 
     false_positive_rate: Tensor
     """Share of the good samples removed, at each threshold of the ROC curve: rising from 0 to 1."""
     true_positive_rate: Tensor
     """Share of the hallucinations removed there."""
     auc: float
-    """Area under the ROC curve: the chance that a hallucination has more Hal than another sample
-    (0.5 is chance)."""
+    """Area under the ROC curve: the chance that a hallucination has the larger number."""
     auc_interval: tuple[float, float]
     threshold: float
     """Chosen on one half of the samples, to remove the wanted share of its hallucinations."""
     removed: float
-    """Share of the hallucinations that it removes in the other half."""
+    """Share of the hallucinations that this threshold removes in the other half."""
     removed_interval: tuple[float, float]
     retained: float
-    """Share of the good samples that it retains in the other half."""
+    """Share of the good samples that this threshold retains in the other half."""
     retained_interval: tuple[float, float]
 
 
 def detection_report(
-    hal: Tensor,
+    suspicion: Tensor,
     hallucinated: Tensor,
     *,
     removed: float = 0.95,
-    resamples: int = 200,
     generator: torch.Generator | None = None,
 ) -> DetectionReport:
-    """ROC curve, its area, and what a threshold removes and retains on samples it has not seen.
+    """Report the ROC curve, and what a threshold does to samples that it was not chosen on.
 
-    hal: (n,), larger for samples more suspect; hallucinated: (n,) bool, the truth.
+    suspicion: (n,), such as Hal, larger for samples more suspect; hallucinated: (n,) bool, the
+        truth.
     removed: share of the hallucinations that the threshold is to remove.
-    resamples: size of the bootstrap, which repeats everything, the choice of threshold included.
     generator: on the CPU; it splits the samples, hallucinations and others, into halves.
     """
-    ok = isinstance(hal, Tensor) and hal.ndim == 1 and bool(hal.isfinite().all())
-    require(ok, "hal", getattr(hal, "shape", hal), "finite numbers of form (n,)")
-    ok = isinstance(hallucinated, Tensor) and hallucinated.dtype == torch.bool
-    require(ok, "hallucinated", getattr(hallucinated, "dtype", hallucinated), "a tensor of bool")
-    ok = hallucinated.shape == hal.shape
-    require(ok, "hallucinated.shape", tuple(hallucinated.shape), f"that of hal, {(len(hal),)}")
+    bad, good = _bad_and_good(suspicion, hallucinated)
     require_number("removed", removed, above=0, at_most=1)
-    require_count("resamples", resamples)
-    hal, hallucinated = hal.detach().cpu().double(), hallucinated.cpu()
-    bad, good = hal[hallucinated], hal[~hallucinated]
-    ok = min(len(bad), len(good)) >= 2
-    found = f"{len(bad)} hallucinations and {len(good)} others"
-    require(ok, "hallucinated", found, "at least two of each, one for either half")
-
-    bad, good = (h[torch.randperm(len(h), generator=generator)] for h in (bad, good))
+    require_generator(generator, torch.device("cpu"))
+    bad, good = (some[torch.randperm(len(some), generator=generator)] for some in (bad, good))
+    (bad_1, bad_2), good_2 = bad.tensor_split(2), good.tensor_split(2)[1]
+    threshold = choose_threshold(bad_1, removed)
+    caught, kept = int((bad_2 >= threshold).sum()), int((good_2 < threshold).sum())
     false_positive_rate, true_positive_rate = roc(bad, good)
-    bad, good = bad.tensor_split(2), [half.sort().values for half in good.tensor_split(2)]
-
-    def resampled(h: Tensor) -> Tensor:
-        return torch.randint(len(h), h.shape, generator=generator)
-
-    again = [
-        _held_out(
-            [h[resampled(h)] for h in bad],
-            good,
-            [torch.bincount(resampled(h), minlength=len(h)) for h in good],
-            removed,
-        )
-        for _ in range(resamples)
-    ]
-    again = torch.tensor(again, dtype=torch.float64)
-    low, high = again.quantile(again.new_tensor([0.025, 0.975]), dim=0).tolist()
-    once = [torch.ones(len(h), dtype=torch.int64) for h in good]
-    threshold, caught, retained, area = _held_out(bad, good, once, removed)
     return DetectionReport(
         false_positive_rate=false_positive_rate,
         true_positive_rate=true_positive_rate,
-        auc=area,
-        auc_interval=(low[3], high[3]),
+        auc=auc(bad, good),
+        auc_interval=auc_interval(bad, good),
         threshold=threshold,
-        removed=caught,
-        removed_interval=(low[1], high[1]),
-        retained=retained,
-        retained_interval=(low[2], high[2]),
+        removed=caught / len(bad_2),
+        removed_interval=share_interval(caught, len(bad_2)),
+        retained=kept / len(good_2),
+        retained_interval=share_interval(kept, len(good_2)),
     )
 
 
-def _held_out(bad, good, times, removed) -> tuple[float, float, float, float]:
-    """Threshold of the first halves; removed and retained in the second; area of both together.
-
-    bad, good: two halves each, `good` sorted; times: how often each of `good` counts.
-    """
-    threshold = choose_threshold(bad[0], removed)
-    below = [torch.cat([t.new_zeros(1), t.cumsum(0)]).double() for t in times]  # good before i
-    caught = float((bad[1] >= threshold).double().mean())
-    retained = float(below[1][torch.searchsorted(good[1], threshold)] / len(good[1]))
-    every = torch.cat(list(bad))
-    less, equal = (
-        sum(b[torch.searchsorted(g, every, right=right)] for b, g in zip(below, good, strict=True))
-        for right in (False, True)
-    )
-    area = (less + equal).mean() / 2 / sum(map(len, good))
-    return threshold, caught, retained, float(area)
-
-
-def choose_threshold(hal_of_hallucinations: Tensor, removed: float) -> float:
-    """The highest threshold at or above which at least this share of hallucinations lies."""
+def choose_threshold(of_hallucinations: Tensor, removed: float) -> float:
+    """Return the highest threshold at or above which at least this share of hallucinations lies."""
     require_number("removed", removed, above=0, at_most=1)
-    rising = hal_of_hallucinations.sort().values
-    require(len(rising) > 0, "hal_of_hallucinations", "empty", "at least one number")
+    rising = of_hallucinations.sort().values
+    require(len(rising) > 0, "of_hallucinations", "empty", "at least one number")
     missed = math.floor((1 - removed) * len(rising) + 1e-9)
     return float(rising[min(missed, len(rising) - 1)])
 
 
-def roc(bad: Tensor, good: Tensor) -> tuple[Tensor, Tensor]:
-    """False and true positive rate at every threshold, from none removed to all."""
-    values = torch.cat([bad, good])
-    is_bad = torch.cat([torch.ones_like(bad), torch.zeros_like(good)])
-    values, order = values.sort(descending=True)
-    last = torch.cat([values.diff() != 0, torch.ones(1, dtype=torch.bool)])  # of equal values
-    removed_bad = is_bad[order].cumsum(0)[last]
-    removed_all = (last.nonzero()[:, 0] + 1).double()
-    start = torch.zeros(1, dtype=torch.float64)
-    true_positive_rate = torch.cat([start, removed_bad / len(bad)])
-    false_positive_rate = torch.cat([start, (removed_all - removed_bad) / len(good)])
-    return false_positive_rate, true_positive_rate
-
-
-def hal(x0_hat: Tensor) -> Tensor:
-    """Hal of stored predictions, (steps, n, *shape): variance over the steps, then the mean: (n,).
-
-    `sample(..., window=…)` gives the same without storing them (Aithal et al. 2024).
-    """
-    ok = isinstance(x0_hat, Tensor) and x0_hat.ndim >= 3 and len(x0_hat) > 0
-    found = tuple(getattr(x0_hat, "shape", ()))
-    require(ok, "x0_hat.shape", found, "of form (steps, n, *shape)")
-    return x0_hat.double().var(dim=0, unbiased=False).flatten(1).mean(dim=1)
-
-
-def sample_below(
-    net: Denoiser,
-    schedule: Schedule,
-    n: int,
-    shape: tuple[int, ...],
-    *,
-    threshold: float,
-    window: tuple[int, int],
-    generator: torch.Generator | None = None,
-    **settings,
-) -> tuple[Samples, int]:
-    """Draw until n samples have Hal below the threshold: these samples, and how many were drawn.
-
-    window, generator and further settings: as in `sample`.
-    """
-    require_count("n", n)
-    require_number("threshold", threshold, above=0)
-    require(window is not None, "window", window, "(first, last), such as (0, 5)")
-    unused = [name for name in ("keep", "x_T") if name in settings]
-    require(not unused, "settings", unused, "without them: rejected samples have no place in them")
-
-    def more(m: int) -> Samples:
-        return sample(net, schedule, m, shape, window=window, generator=generator, **settings)
-
-    return draw_below(more, n, threshold, more(n))
-
-
-def draw_below(
-    more: Callable[[int], Samples], n: int, threshold: float, some: Samples
-) -> tuple[Samples, int]:
-    """n samples with Hal below the threshold, out of some and of what more(m) draws when these are
-    too few; and how many were drawn."""
-    x, hal, drawn = [], [], 0
-    while True:
-        below = some.hal < threshold
-        x.append(some.x[below])
-        hal.append(some.hal[below])
-        drawn += len(some.x)
-        found = sum(map(len, hal))
-        if found >= n:
-            return Samples(x=torch.cat(x)[:n], hal=torch.cat(hal)[:n]), drawn
-        retains = f"{threshold:.3g}, which retains {found} of {drawn} samples"
-        ok = drawn < ENOUGH_DRAWN or found >= LEAST_RETAINED * drawn
-        require(ok, "threshold", retains, f"one that retains at least {LEAST_RETAINED:.0%}")
-        missing = (n - found) * drawn / found if found else min(n * drawn, ENOUGH_DRAWN)
-        some = more(math.ceil(missing))
+def _bad_and_good(suspicion: Tensor, hallucinated: Tensor) -> tuple[Tensor, Tensor]:
+    ok = isinstance(suspicion, Tensor) and suspicion.ndim == 1 and bool(suspicion.isfinite().all())
+    found = getattr(suspicion, "shape", suspicion)
+    require(ok, "suspicion", found, "finite numbers of form (n,)")
+    ok = isinstance(hallucinated, Tensor) and hallucinated.dtype == torch.bool
+    require(ok, "hallucinated", getattr(hallucinated, "dtype", hallucinated), "a tensor of bool")
+    ok = hallucinated.shape == suspicion.shape
+    expected = f"that of suspicion, {tuple(suspicion.shape)}"
+    require(ok, "hallucinated.shape", tuple(hallucinated.shape), expected)
+    suspicion, hallucinated = suspicion.detach().cpu().double(), hallucinated.cpu()
+    bad, good = suspicion[hallucinated], suspicion[~hallucinated]
+    found = f"{len(bad)} hallucinations and {len(good)} others"
+    ok = min(len(bad), len(good)) >= 2
+    require(ok, "hallucinated", found, "at least two of each, one for either half")
+    return bad, good

@@ -1,4 +1,4 @@
-"""How sure a measured number is: an interval for a share, and a test for a trend."""
+"""How sure a measured number is: intervals for shares and for areas under ROC curves, a trend."""
 
 import math
 
@@ -18,6 +18,61 @@ def share_interval(count: float, n: float) -> tuple[float, float]:
     middle = (p + z**2 / (2 * n)) / scale
     half = z / scale * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def roc(bad: Tensor, good: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the false and the true positive rate at every threshold, from none removed to all.
+
+    bad, good: the numbers of hallucinations and of the other samples, (m,) and (n,).
+    """
+    _require_numbers(bad, good)
+    values = torch.cat([bad, good])
+    is_bad = torch.cat([torch.ones_like(bad), torch.zeros_like(good)])
+    values, order = values.sort(descending=True)
+    last = torch.cat([values.diff() != 0, values.new_ones(1, dtype=torch.bool)])  # of equal values
+    removed_bad = is_bad[order].double().cumsum(0)[last]
+    removed_all = (last.nonzero()[:, 0] + 1).double()
+    start = removed_bad.new_zeros(1)
+    true_positive_rate = torch.cat([start, removed_bad / len(bad)])
+    false_positive_rate = torch.cat([start, (removed_all - removed_bad) / len(good)])
+    return false_positive_rate, true_positive_rate
+
+
+def auc(bad: Tensor, good: Tensor) -> float:
+    """Return the area under the ROC curve: P(bad > good), where a tie counts one half."""
+    return float(_wins(bad, good).mean())
+
+
+def auc_interval(bad: Tensor, good: Tensor) -> tuple[float, float]:
+    """Return a 95% interval of the area (DeLong et al. 1988), on the scale of its log odds.
+
+    Where every pair is in order, or none is, there is no scatter to go by: then the interval is
+    that of a share, of as many cases as the smaller group has.
+    """
+    area, fewest = auc(bad, good), min(len(bad), len(good))
+    if area in (0.0, 1.0) or fewest < 2:
+        return share_interval(area * fewest, fewest)
+    over_good, over_bad = _wins(bad, good), 1 - _wins(good, bad)
+    variance = float(over_good.var() / len(bad) + over_bad.var() / len(good))
+    log_odds, half = math.log(area / (1 - area)), 1.959964 * math.sqrt(variance) / (area - area**2)
+    low, high = (1 / (1 + math.exp(-(log_odds + side * half))) for side in (-1, 1))
+    return low, high
+
+
+def _wins(values: Tensor, others: Tensor) -> Tensor:
+    """For each value, the share of the others that are below it, a tie counting one half."""
+    _require_numbers(values, others)
+    rising, values = others.double().sort().values, values.double()
+    below = torch.searchsorted(rising, values) + torch.searchsorted(rising, values, right=True)
+    return below.double() / (2 * len(others))
+
+
+def _require_numbers(bad: Tensor, good: Tensor) -> None:
+    for name, some in (("bad", bad), ("good", good)):
+        ok = isinstance(some, Tensor) and some.ndim == 1 and len(some) > 0
+        require(ok, name, getattr(some, "shape", some), "numbers of form (n,), at least one")
+        if some.device.type != "meta":
+            require(not bool(some.isnan().any()), name, "nan", "numbers")
 
 
 def trend(

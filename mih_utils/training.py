@@ -1,18 +1,50 @@
-"""Training: predict the noise, mean squared error, Adam with a cosine learning rate."""
+"""Training: noise a batch, predict, compare, step; observers watch, average and keep."""
 
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from ._checks import require, require_count, require_known_steps, require_number
-from ._device import compiled, home
-from .denoisers import Denoiser
+from ._checks import (
+    require,
+    require_count,
+    require_generator,
+    require_known_times,
+    require_number,
+)
+from ._device import compiled, device_and_dtype
+from .interrupts import uninterrupted
 from .schedule import Schedule
+
+
+@dataclass
+class Training:
+    """A training as its observers see it."""
+
+    net: nn.Module
+    optimiser: torch.optim.Optimizer
+    annealing: torch.optim.lr_scheduler.LRScheduler
+    generator: torch.Generator | None
+    observers: Sequence
+    settings: dict
+    """What it was called with."""
+    loss: Tensor
+    """Mean squared error at each step: (steps,)."""
+    done: int = 0
+    """Steps taken."""
+    batch: tuple[Tensor, Tensor, Tensor] | None = None
+    """x_t, t and what was to be predicted, of the last step."""
+    seconds: float = 0.0
+    """Spent before the last checkpoint."""
+
+    @property
+    def steps(self) -> int:
+        """How many steps it is to have."""
+        return len(self.loss)
 
 
 @dataclass
@@ -20,14 +52,10 @@ class History:
     """What happened in training."""
 
     loss: Tensor
-    """Mean squared error of the predicted noise at each step: (steps done,)."""
+    """Mean squared error of the prediction at each step: (steps done,)."""
     interrupted: bool
-    """Whether it was stopped by hand; the net keeps the weights it had then."""
-    excess_steps: list[int] = field(default_factory=list)
-    """Steps after which the excess loss was measured."""
-    excess: Tensor | None = None
-    """Mean squared distance to the exact denoiser's noise there: (len(excess_steps),)."""
-    seconds: float = 0.0
+    """Whether it was stopped by hand."""
+    seconds: float
     """How long it took, with what came before a checkpoint."""
 
 
@@ -39,151 +67,94 @@ def train(
     *,
     batch: int = 2048,
     lr: float = 2e-3,
-    ema: float | None = None,
-    checkpoint: str | Path | None = None,
-    exact: Denoiser | None = None,
+    observe: Sequence = (),
+    stoppable: bool = False,
     compile: bool = False,
     progress: bool = True,
     generator: torch.Generator | None = None,
 ) -> History:
     """Train `net` in place to predict the noise in noised data (Ho et al. 2020, algorithm 1).
 
+    Adam, with a learning rate that falls from `lr` to zero along a cosine.
+
     net: called as net(x_t, t); it trains where its weights lie, and `generator` must lie there too.
     data: (N, *shape), moved to the net's device once.
-    ema: give the net, in the end, the exponential moving average of its weights with this decay
-        (0.999, say; less in the first steps, so that it forgets where it began).
-    checkpoint: a file to keep the state in every few minutes. Called again with the same arguments,
-        and a generator, it goes on from there.
-    exact: the exact denoiser, if the data's density is known; then the excess loss over it is
-        measured about fifty times. The loss itself cannot reach zero; its excess can.
-    compile: use torch.compile.
-
-    Interrupting (Ctrl-C, or the notebook's stop button) ends training early and keeps the net.
+    schedule: a Schedule, or whatever has `training_batch(x0, generator)` and `to(device)`.
+    observe: what watches it, such as [ExcessLoss(exact), EMA(0.999), Checkpoint(path)].
+    stoppable: an interrupt (Ctrl-C, or the notebook's stop button) ends the training early and
+        keeps the net, and the history says so. Without it an interrupt is raised as usual, so that
+        no half-trained net passes for a trained one. A Checkpoint has kept the state either way.
     """
-    require(isinstance(net, nn.Module), "net", type(net).__name__, "a torch.nn.Module, to train it")
-    _check_data(data)
-    device, dtype = home(net)
-    require_count("steps", steps)
-    require_count("batch", batch)
-    require_number("lr", lr, above=0)
-    if ema is not None:
-        require_number("ema", ema, above=0)
-        require(ema < 1, "ema", ema, "below 1")
-    require_known_steps(net, schedule)
+    _check(net, data, schedule, steps, batch, lr, observe)
+    device, dtype = device_and_dtype(net)
+    require_generator(generator, device)
     data, schedule = data.to(device, dtype), schedule.to(device)
-    exact = exact.to(device) if hasattr(exact, "to") else exact
-    fused = device.type in ("cpu", "cuda")
-    optimiser = torch.optim.Adam(net.parameters(), lr=lr, fused=fused)
+    optimiser = torch.optim.Adam(net.parameters(), lr=lr, fused=device.type in ("cpu", "cuda"))
     annealing = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    model = compiled(net) if compile else net
-
-    losses = torch.zeros(steps, device=device)
-    measured_at, excess = [], []
-    weights = list(net.parameters())
-    average = [weight.detach().clone() for weight in weights] if ema is not None else []
-    keeper = _Keeper(checkpoint, generator, net=net, optimiser=optimiser, annealing=annealing)
-    done, interrupted = keeper.restore(losses, average, measured_at, excess), False
+    settings = {"data": data, "schedule": schedule, "batch": batch, "lr": lr, "steps": steps}
+    loss = torch.zeros(steps, device=device)
+    training = Training(net, optimiser, annealing, generator, observe, settings, loss)
+    model, began, interrupted = compiled(net) if compile else net, time.monotonic(), False
+    for observer in observe:
+        observer.start(training)
+    before = training.seconds
+    bar = tqdm(
+        total=steps, initial=training.done, desc="training", disable=not progress, leave=False
+    )
     net.train()
-    bar = tqdm(total=steps, initial=done, desc="training", disable=not progress, leave=False)
     try:
-        for step in range(done, steps):
-            x_t, t, noise = _noised_batch(data, schedule, batch, generator)
-            loss = F.mse_loss(model(x_t, t), noise)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            annealing.step()
-            losses[step] = loss.detach()
-            done = step + 1
+        while training.done < steps:
+            mean_squared_error = _gradients(training, model, data, schedule, batch)
+            with uninterrupted():  # weights, averages and a checkpoint belong to one step
+                _step(training, mean_squared_error)
+                training.seconds = before + time.monotonic() - began
+                for observer in observe:
+                    observer(training)
             bar.update()
-            if ema is not None:
-                decay = min(ema, done / (done + 9))
-                with torch.no_grad():
-                    for mean, weight in zip(average, weights, strict=True):
-                        mean.lerp_(weight, 1 - decay)
-            if exact is not None and (done % max(1, steps // 50) == 0 or done == steps):
-                with torch.no_grad():
-                    excess.append(F.mse_loss(net(x_t, t), exact(x_t, t)))
-                measured_at.append(done)
-            if progress and done % 200 == 0:
-                bar.set_postfix(loss=f"{losses[done - 200 : done].mean().item():.4f}")
-            keeper.keep(done, losses, average, measured_at, excess, last=done == steps)
+            if progress and training.done % 200 == 0:
+                recent = loss[training.done - 200 : training.done].mean()
+                bar.set_postfix(loss=f"{recent.item():.4f}")
     except KeyboardInterrupt:
         interrupted = True
     bar.close()
-    with torch.no_grad():
-        for mean, weight in zip(average, weights, strict=bool(average)):
-            weight.copy_(mean)
+    for observer in reversed(observe):
+        observer.finish(training)
     net.eval()
-    excess = torch.stack(excess[: len(measured_at)]).cpu() if measured_at else None
-    return History(losses[:done].cpu(), interrupted, measured_at, excess, keeper.spent())
+    if interrupted and not stoppable:
+        raise KeyboardInterrupt(f"training stopped after {training.done} of {steps} steps")
+    return History(loss[: training.done].cpu(), interrupted, training.seconds)
 
 
-class _Keeper:
-    """Keeps the state of a training in a file, every few minutes and at its end."""
-
-    every = 180  # seconds
-
-    def __init__(self, path: str | Path | None, generator: torch.Generator | None, **parts):
-        self.path, self.generator, self.parts = path and Path(path), generator, parts
-        self.start = self.kept = time.monotonic()
-        self.before = 0.0
-
-    def spent(self) -> float:
-        """Seconds of training, this time and before."""
-        return self.before + time.monotonic() - self.start
-
-    def restore(self, losses: Tensor, average: list, measured_at: list, excess: list) -> int:
-        """The number of steps that are done; everything is set to what it was then."""
-        if self.path is None or not self.path.is_file():
-            return 0
-        state = torch.load(self.path, map_location="cpu", weights_only=True)
-        same = len(state["losses"]) == len(losses) and len(state["average"]) == len(average)
-        require(same, "checkpoint", str(self.path), "of a training with the same arguments")
-        for name, part in self.parts.items():
-            part.load_state_dict(state[name])
-        if self.generator is not None:
-            self.generator.set_state(state["generator"])
-        for tensor, stored in zip(
-            [losses, *average], [state["losses"], *state["average"]], strict=True
-        ):
-            tensor.copy_(stored)
-        measured_at += state["measured_at"]
-        excess += [value.to(losses.device) for value in state["excess"]]
-        self.before = state["seconds"]
-        return state["done"]
-
-    def keep(self, done: int, losses, average, measured_at, excess, last: bool) -> None:
-        if self.path is None or not (last or time.monotonic() - self.kept > self.every):
-            return
-        state = {name: part.state_dict() for name, part in self.parts.items()}
-        state |= {"done": done, "losses": losses, "average": average}
-        state |= {"measured_at": measured_at, "excess": excess, "seconds": self.spent()}
-        if self.generator is not None:
-            state["generator"] = self.generator.get_state()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_name(f"{self.path.name}.partial")
-        torch.save(state, partial)
-        partial.replace(self.path)
-        self.kept = time.monotonic()
+def _gradients(training: Training, model, data: Tensor, schedule: Schedule, batch: int) -> Tensor:
+    """Draw a batch and compute its loss, (), and the gradients."""
+    generator = training.generator
+    rows = torch.randint(len(data), (batch,), device=data.device, generator=generator)
+    x_t, t, target = training.batch = schedule.training_batch(data[rows], generator)
+    loss = F.mse_loss(model(x_t, t), target)
+    training.optimiser.zero_grad()
+    loss.backward()
+    return loss.detach()
 
 
-def _noised_batch(
-    data: Tensor, schedule: Schedule, batch: int, generator: torch.Generator | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """A random batch at random steps: x_t (batch, *shape), the t for the network, the noise."""
-    device = data.device
-    rows = torch.randint(len(data), (batch,), device=device, generator=generator)
-    step = torch.randint(len(schedule), (batch,), device=device, generator=generator)
-    noise = torch.randn(
-        batch, *data.shape[1:], dtype=data.dtype, device=device, generator=generator
-    )
-    return schedule.add_noise(data[rows], step, noise), schedule.timesteps[step], noise
+def _step(training: Training, loss: Tensor) -> None:
+    """Take one step of gradient descent."""
+    training.optimiser.step()
+    training.annealing.step()
+    training.loss[training.done] = loss
+    training.done += 1
 
 
-def _check_data(data: Tensor) -> None:
+def _check(net, data, schedule, steps, batch, lr, observe) -> None:
+    require(isinstance(net, nn.Module), "net", type(net).__name__, "a torch.nn.Module, to train it")
     require(isinstance(data, Tensor), "data", type(data).__name__, "a torch.Tensor")
     ok = data.ndim >= 2 and data.numel() > 0 and data.is_floating_point()
     require(ok, "data", f"{tuple(data.shape)} of {data.dtype}", "floats of form (N, *shape), N ≥ 1")
     bad = int((~data.isfinite()).sum()) if data.device.type != "meta" else 0
     require(bad == 0, "data", f"a tensor with {bad} values that are not finite", "finite")
+    require_count("steps", steps)
+    require_count("batch", batch)
+    require_number("lr", lr, above=0)
+    if hasattr(schedule, "__len__"):  # one that is continuous has no length
+        require_known_times("schedule", net, range(len(schedule)))
+    ok = isinstance(observe, Sequence)
+    require(ok, "observe", observe, "a list of observers, such as [EMA(0.999)]")

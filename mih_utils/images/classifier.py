@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from .._checks import require, require_count, require_number
-from .._device import home, initial_weights
+from .._device import device_and_dtype, initial_weights
 
 ROWS = 1000  # images looked at together, without gradients
 
@@ -52,7 +52,7 @@ class DigitClassifier(nn.Module):
         return float((self.classes(images).cpu() == labels.cpu()).double().mean())
 
     def _each(self, layer: nn.Module, images: Tensor) -> Tensor:
-        device, dtype = home(self)
+        device, dtype = device_and_dtype(self)
         with torch.no_grad():
             return torch.cat([layer(rows.to(device, dtype)) for rows in images.split(ROWS)])
 
@@ -79,7 +79,7 @@ def train_classifier(
     for name, value in (("epochs", epochs), ("batch", batch)):
         require_count(name, value)
     require_number("lr", lr, above=0)
-    device, dtype = home(net)
+    device, dtype = device_and_dtype(net)
     images, labels = images.to(device, dtype), labels.to(device)
     optimiser = torch.optim.Adam(net.parameters(), lr=lr)
     steps = epochs * -(-len(images) // batch)

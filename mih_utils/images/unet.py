@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from .._checks import require, require_count
 from .._device import has_bfloat16, initial_weights
-from ..denoisers import sinusoidal_table
+from ..denoisers import sinusoids
 from ..schedule import Schedule
 
 
@@ -63,11 +63,11 @@ class UNet(nn.Module):
         }
         schedule = Schedule.linear(1000) if schedule is None else schedule
         steps = len(schedule)
-        whole = schedule.timesteps.tolist() == list(range(steps))
-        require(whole, "schedule", "a respaced one", "the whole one: the net can sample with fewer")
         self.known_steps = range(steps)
         self.autocast = autocast
-        self.register_buffer("sinusoids", sinusoidal_table(steps, channels), persistent=False)
+        self.register_buffer(
+            "sinusoids", sinusoids(torch.arange(steps), channels), persistent=False
+        )
         mix = torch.stack([schedule.alpha_bar, 1 - schedule.alpha_bar], dim=1).sqrt().float()
         self.register_buffer("signal_and_sigma", mix, persistent=False)
         widths = [channels * multiplier for multiplier in multipliers]

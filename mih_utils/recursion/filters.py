@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from .._checks import require, require_number
-from ..detection import choose_threshold, draw_below
+from ..detection import choose_threshold
+from ..rejection import draw_below
 from ..sampling import Samples
 
 
@@ -59,23 +60,25 @@ def below_first(choose: Callable[[Samples], float] | None = None, removed: float
         hal = _hal(some)
         if "threshold" not in memory:
             memory["threshold"] = float(choose(some) if choose else choose_threshold(hal, removed))
-        return draw_below(more, n, memory["threshold"], some)[0]
+        return draw_below(more, n, memory["threshold"], "hal", some)[0]
 
     return _named(keep, f"below_first({getattr(choose, '__name__', None)}, {removed})")
 
 
 def _hal(samples: Samples) -> Tensor:
-    require(samples.hal is not None, "draw's hal", None, "Hal of each sample: sample with a window")
+    ok = "hal" in samples.observed
+    require(ok, "draw's hal", None, "Hal of each sample: sample(…, observe=[mih.Hal()])")
     return samples.hal
 
 
 def _rows(samples: Samples, rows: Tensor) -> Samples:
-    return Samples(samples.x[rows], samples.hal[rows] if samples.hal is not None else None)
+    return Samples(samples.x[rows], **{k: v[rows] for k, v in samples.observed.items()})
 
 
 def joined(parts: list[Samples]) -> Samples:
-    hal = torch.cat([part.hal for part in parts]) if parts[0].hal is not None else None
-    return Samples(torch.cat([part.x for part in parts]), hal)
+    names = parts[0].observed
+    observed = {name: torch.cat([part.observed[name] for part in parts]) for name in names}
+    return Samples(torch.cat([part.x for part in parts]), **observed)
 
 
 def _named(keep: Callable, name: str) -> Callable:

@@ -99,7 +99,7 @@ def run(
                 any_order = generator_of(seed, number, data.device)
                 rows = torch.randperm(len(data), generator=any_order, device=data.device)
                 drawn, x = joined(more.parts), _plain(kept.x[rows[:shown]])
-                hal = _plain(drawn.hal) if drawn.hal is not None else None
+                hal = _plain(drawn.hal) if "hal" in drawn.observed else None
                 found = measure(model, drawn, kept) if measure else {}
                 metrics = {name: _plain(value) for name, value in found.items()}
                 seconds = time.perf_counter() - start
@@ -146,8 +146,8 @@ class _Candidates:
         shape = (n, *self.data.shape[1:])
         require(out.x.shape == shape, "shape of what draw gives", tuple(out.x.shape), f"{shape}")
         require(bool(out.x.isfinite().all()), "what draw gives", "not finite", "finite")
-        hal = out.hal.to(self.data.device) if out.hal is not None else None
-        self.parts.append(Samples(out.x.to(self.data), hal))
+        observed = {name: value.to(self.data.device) for name, value in out.observed.items()}
+        self.parts.append(Samples(out.x.to(self.data), **observed))
         return self.parts[-1]
 
 

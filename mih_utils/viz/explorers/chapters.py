@@ -12,7 +12,7 @@ from ...denoisers import Denoiser, ExactDenoiser
 from ...detection import choose_threshold, roc
 from ...images.shapes import FAINTEST, ROWS, SHAPES, templates
 from ...mixture import GaussianMixture
-from ...sampling import Samples, sample
+from ...sampling import Keep, Samples, sample
 from ...schedule import Schedule
 from ..style import scientific
 from .core import Explorer, Line, Panel, Picture, Slider
@@ -44,10 +44,16 @@ def reverse_chains_explorer(
     arrays = {"noise_left": np.array([*sigma[shown].flip(0).tolist(), 0.0])}
     ends, lost = {}, {}
     for name, denoiser in (("exact", ExactDenoiser(mixture, schedule)), ("learned", net)):
+        kept = Keep("x_t", steps=shown)
         out = sample(
-            denoiser, schedule, len(starts), (1,), eta=0, x_T=starts[:, None], keep=shown,
+            denoiser,
+            schedule.ddim(),
+            len(starts),
+            (1,),
+            x_T=starts[:, None],
+            observe=[kept],
             progress=False,
-        )  # fmt: skip
+        )
         ends[name] = out.x.double().cpu()
         lost[name] = mixture.distance(ends[name]) > k
         arrays[name] = torch.cat([out.x_t.double().cpu(), ends[name][None]])[..., 0].T.numpy()
@@ -484,7 +490,7 @@ def strip_explorer(out: Samples, steps: Iterable[int], verdicts: list[str]) -> E
     column would. A column is decided at the first of the steps from which on its sum stays within
     0.25 shapes of that of the final image.
     """
-    require(out.x0_hat is not None, "out.x0_hat", None, "kept: sample with keep=steps")
+    require("x0_hat" in out.observed, "out.x0_hat", None, "kept: sample with Keep('x0_hat')")
     size, n = out.x.shape[-1], len(out.x)
     ok = out.x.shape[1:] == (1, size, size) and size in ROWS
     require(ok, "out.x.shape", tuple(out.x.shape), "of form (n, 1, size, size), size 16, 32 or 64")
