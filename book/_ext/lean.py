@@ -180,10 +180,13 @@ def slim_styles(app, exception):
         path.unlink()
 
 
-# Scripts. All wait until the page has been read, so that nothing stands before the first picture.
+# Scripts. All wait until the page has been read, and pages without a formula load no MathJax.
 
 
 def defer_scripts(app, pagename, templatename, context, doctree):
+    if 'class="math' not in context.get("body", ""):
+        scripts = context.get("script_files", [])
+        context["script_files"] = [s for s in scripts if "mathjax" not in str(s).lower()]
     if pagename == "search":
         return
     for script in context.get("script_files", []):

@@ -13,7 +13,17 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 HERE = Path(__file__).parent
-PARTS = ["execution", "lean", "figures", "chapters", "words", "claims"]
+PARTS = [
+    "execution",
+    "lean",
+    "figures",
+    "chapters",
+    "words",
+    "claims",
+    "reference",
+    "tidy",
+    "shared_script",
+]
 logger = logging.getLogger(__name__)
 
 

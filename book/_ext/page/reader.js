@@ -108,6 +108,12 @@
     });
   }
 
+  // A formula that scrolls in its box must be in reach of the keyboard, too.
+  addEventListener("load", () => window.MathJax?.startup?.promise?.then(() => {
+    for (const formula of document.querySelectorAll("mjx-container[display], div.math"))
+      if (formula.scrollWidth > formula.clientWidth + 1) formula.tabIndex = 0;
+  }));
+
   codeSwitch();
   printing();
   progress();
