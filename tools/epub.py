@@ -42,7 +42,8 @@ def book(articles: list[tuple[str, str, str]], site: Path, *, title: str, subtit
         body = re.sub(r'href="([^"]*)"', lambda m, n=name: f'href="{link(m[1], n, files)}"', body)
         pages[files[name]] = PAGE.format(title=html.escape(heading), body=body)
     entries = "".join(
-        f'<li><a href="{files[name]}">{html.escape(heading)}</a></li>' for name, heading, _ in articles
+        f'<li><a href="{files[name]}">{html.escape(heading)}</a></li>'
+        for name, heading, _ in articles
     )
     contents = f'<nav epub:type="toc"><h1>Contents</h1><ol>{entries}</ol></nav>'
     pages["nav.xhtml"] = PAGE.format(title="Contents", body=contents)

@@ -78,7 +78,9 @@ def print_pages(browser, origin: str, pages: list[str]):
 
 def front(chapters: list[tuple[str, int]]) -> str:
     """Title page and contents; a chapter is (title, number of its first page)."""
-    lines = "".join(f"<li><span>{title}</span><span>{number}</span></li>" for title, number in chapters)
+    lines = "".join(
+        f"<li><span>{title}</span><span>{number}</span></li>" for title, number in chapters
+    )
     return f"""<!DOCTYPE html><meta charset="utf-8"><title>{TITLE}</title><style>
       @page {{ size: A4; margin: 25mm 22mm }} body {{ font: 12pt system-ui, sans-serif; color: #1c2328 }}
       h1 {{ font-size: 34pt; margin: 70mm 0 4mm }} p {{ font-size: 15pt; color: #4a545c }}

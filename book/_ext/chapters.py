@@ -68,7 +68,9 @@ def in_output(node) -> bool:
 
 
 def raw_html(doctree) -> list[str]:
-    return [node.astext() for node in doctree.findall(nodes.raw) if "html" in node.get("format", "")]
+    return [
+        node.astext() for node in doctree.findall(nodes.raw) if "html" in node.get("format", "")
+    ]
 
 
 def count_html(doctree, wanted: str) -> int:
@@ -152,8 +154,10 @@ def add_context(app, pagename, templatename, context, doctree):
     if pagename == app.config.root_doc:
         context["mih_title"] = f"{html.escape(book)}: {subtitle}"
     description = page.get("question") or app.config.mih_description
-    image = f"{address(app)}_static/preview.png" if address(app) else context["pathto"](
-        "_static/preview.png", 1
+    image = (
+        f"{address(app)}_static/preview.png"
+        if address(app)
+        else context["pathto"]("_static/preview.png", 1)
     )
     tags = {
         "og:type": "book" if pagename == app.config.root_doc else "article",

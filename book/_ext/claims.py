@@ -109,7 +109,7 @@ class FillBoard(SphinxPostTransform):
                 self.env.get_domain("math").data["has_equations"][self.env.docname] = True
 
     def from_tables(self):
-        """Cards from the tables of all chapters: the first column is the claim, the last the verdict."""
+        """Cards from the tables of all chapters: claim first, verdict last."""
         for docname in sorted(self.env.found_docs):
             if not docname.startswith("notebooks/"):
                 continue
@@ -145,7 +145,8 @@ def tally(kinds: list[str]) -> str:
         f'<span class="mih-bar-{kind}" style="flex: {n}"></span>' for kind, n in counts.items() if n
     )
     words = "".join(
-        f'<li data-kind="{kind}"><span class="mih-chip mih-chip-{kind}">{n}</span> {WORDS[kind]}</li>'
+        f'<li data-kind="{kind}"><span class="mih-chip mih-chip-{kind}">{n}</span> '
+        f"{WORDS[kind]}</li>"
         for kind, n in counts.items()
     )
     return (

@@ -3,7 +3,7 @@
 jupyter-cache looks at the cells only. Here each chapter has a cache of its own, named after the
 code it can reach: the modules of the package behind the names it uses, and what those import, read
 without comments, docstrings and layout; and the artifacts it loads. So an edit of a docstring, of
-JavaScript or of a style sheet runs nothing, and an edit of a module runs the chapters that reach it.
+JavaScript or of a style sheet runs nothing, and an edit of a module runs who can reach it.
 """
 
 import ast
@@ -59,7 +59,7 @@ class Package:
         return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
     def imports(self, path: Path) -> list[tuple[str, str | None, str]]:
-        """What a file imports from the package, as (module, name or None, alias), anywhere in it."""
+        """What a file imports from the package, anywhere: (module, name or None, alias)."""
         here = self.dotted(path)
         package = here if path.name == "__init__.py" else here.rpartition(".")[0]
         found = []
@@ -117,7 +117,7 @@ def defines(path: Path, name: str) -> bool:
 
 def has_code(path: Path) -> bool:
     kinds = (ast.FunctionDef, ast.ClassDef)
-    return any(isinstance(n, kinds) and n.name != "__getattr__" for n in code_of(path).body)
+    return any(isinstance(n, kinds) and not n.name.startswith("__") for n in code_of(path).body)
 
 
 def names_used(sources: list[str], package: str = PACKAGE) -> set[str]:

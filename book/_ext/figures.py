@@ -5,7 +5,6 @@ page itself. Colours that the book's style uses become CSS variables, with the p
 fallback, so that a figure that was saved on its own still has all of them.
 """
 
-import html
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -40,7 +39,7 @@ def variable(match: re.Match) -> str:
 
 
 def inline(svg: str, prefix: str, alt: str) -> str:
-    """The SVG element for the page: named by `alt`, its ids behind `prefix`, colours as variables."""
+    """The SVG element for the page: named by `alt`, ids behind `prefix`, colours as variables."""
     ET.register_namespace("", SVG)
     root = ET.fromstring(svg)
     for parent in list(root.iter()):
@@ -68,8 +67,9 @@ def tidy(element: ET.Element, prefix: str) -> None:
         element.set("preserveAspectRatio", "none")
     for name in GEOMETRY:
         if name in element.attrib:
-            short = NUMBER.sub(lambda m: f"{float(m[0]):.2f}", element.get(name))
-            element.set(name, short)
+            value = element.get(name)
+            short = NUMBER.sub(lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), value)
+            element.set(name, re.sub(r" ?([A-Za-z]) ", r"\1", " ".join(short.split())))
     if "id" in element.attrib:
         element.set("id", prefix + element.get("id"))
     if XLINK in element.attrib:

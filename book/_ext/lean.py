@@ -17,7 +17,8 @@ file-pdf list magnifying-glass moon sun xmark""".split()
 def icon_rules(source: str, names: list[str]) -> str:
     """Style rules for icons whose outlines stand in the theme's script."""
     rules = [
-        ":is(.fa-solid, .fas) { display: inline-block !important; width: 1em; height: 1em; background: currentColor;"
+        ":is(.fa-solid, .fas) { display: inline-block !important; width: 1em; height: 1em;"
+        " background: currentColor;"
         " -webkit-mask: var(--icon) center / contain no-repeat;"
         " mask: var(--icon) center / contain no-repeat; }",
         ".theme-switch-button .theme-switch:not(html[data-mode=auto] [data-mode=auto],"
@@ -42,7 +43,8 @@ def icon_rules(source: str, names: list[str]) -> str:
 def write_icons(app):
     if app.builder.format != "html":
         return
-    source = (THEME / "scripts/fontawesome.js").read_text(encoding="utf8")
+    scripts = (path.read_text(encoding="utf8") for path in sorted(THEME.rglob("*.js")))
+    source = next(text for text in scripts if "magnifying-glass" in text)
     folder = Path(app.outdir, "_static")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "icons.css").write_text(icon_rules(source, ICONS), encoding="utf8")
@@ -93,7 +95,7 @@ CUT = ("mystnb", "sphinx-design", "basic")
 
 
 def blocks(css: str):
-    """Split a style sheet at its top level, as (what stands before the braces, or a statement, body)."""
+    """Split a style sheet at its top level: (what stands before the braces, what is in them)."""
     start = depth = opened = 0
     quote = ""
     for i, letter in enumerate(css):
@@ -155,6 +157,12 @@ def forget_slim_styles(app):
             path.unlink()
 
 
+def theme_styles() -> list[str]:
+    """The theme's style sheets; older versions have Bootstrap's apart."""
+    names = ("theme.css", "bootstrap.css", "pydata-sphinx-theme.css")
+    return [name for name in names if (THEME / "styles" / name).is_file()]
+
+
 def slim_styles(app, exception):
     """Cut down the style sheets in the output folder; scripts count as users of a rule, too."""
     if exception or app.builder.format != "html":
@@ -166,8 +174,8 @@ def slim_styles(app, exception):
         if path.name != "fontawesome.js":
             text = re.sub(r'"data":"[^"]*"|base64,[^"]*', "", path.read_text(encoding="utf8"))
             words.update(WORD.findall(text))
-    for name in ("styles/pydata-sphinx-theme.css", "styles/sphinx-book-theme.css"):
-        package = "pydata_sphinx_theme" if "pydata" in name else "sphinx_book_theme"
+    for name in [*(f"styles/{n}" for n in theme_styles()), "styles/sphinx-book-theme.css"]:
+        package = "sphinx_book_theme" if "book" in name else "pydata_sphinx_theme"
         theme = Path(importlib.util.find_spec(package).origin).parent / "theme" / package
         css = (theme / "static" / name).read_text(encoding="utf8")
         (out / "_static" / name).write_text(purge(css, words), encoding="utf8")
@@ -184,16 +192,23 @@ def slim_styles(app, exception):
 
 
 def defer_scripts(app, pagename, templatename, context, doctree):
+    scripts = list(context.get("script_files", []))
     if 'class="math' not in context.get("body", ""):
-        scripts = context.get("script_files", [])
-        context["script_files"] = [s for s in scripts if "mathjax" not in str(s).lower()]
-    if pagename == "search":
-        return
-    for script in context.get("script_files", []):
-        name = str(getattr(script, "filename", "") or "")
-        early = ("documentation_options", "startup.js")
-        if name and not any(part in name for part in early):
-            script.attributes.setdefault("defer", "defer")
+        scripts = [script for script in scripts if "mathjax" not in str(script).lower()]
+    if pagename != "search":  # whose own scripts stand in its text, and need the others before
+        scripts = [deferred(script) for script in scripts]
+    context["script_files"] = scripts
+    context["mih_styles"] = theme_styles()
+
+
+def deferred(script):
+    """A script that waits, unless it must be early; the given one belongs to all pages."""
+    name, attributes = str(getattr(script, "filename", None) or ""), dict(script.attributes)
+    early = ("documentation_options", "startup.js")
+    if not name or any(part in name for part in early):
+        return script
+    attributes["defer"] = "defer"
+    return type(script)(script.filename, priority=script.priority, **attributes)
 
 
 def setup(app):

@@ -1,7 +1,7 @@
-"""Words and papers: what a reader meets in a chapter is linked to the glossary and the bibliography.
+"""Words and papers: what a reader meets is linked to the glossary and the bibliography.
 
-Notebooks cannot use roles such as {term}, which Jupyter and Colab show as raw text. So the first use
-of each glossary word in a chapter is found here, and so are links to papers of the bibliography and
+Notebooks cannot use roles such as {term}, which Jupyter and Colab show as raw text. So the first
+use of each glossary word in a chapter is found here, and so are links to papers of the bibliography and
 names of the package. A card with the definition or the reference travels with each page.
 """
 
@@ -9,13 +9,16 @@ import html
 import re
 from pathlib import Path
 
+from chapters import in_output
 from docutils import nodes
 from execution import chapter_file
 from pybtex.database import parse_file
 from sphinx.addnodes import glossary
 
 NOT_IN = (nodes.reference, nodes.literal, nodes.math, nodes.title, nodes.caption, nodes.raw)
-ARXIV = re.compile(r"https?://(?:arxiv\.org/(?:abs|pdf)/|doi\.org/(?:10\.48550/arXiv\.)?)([\w./()-]+)", re.I)
+ARXIV = re.compile(
+    r"https?://(?:arxiv\.org/(?:abs|pdf)/|doi\.org/(?:10\.48550/arXiv\.)?)([\w./()-]+)", re.I
+)
 
 
 # The glossary: collected when its page is read
@@ -33,7 +36,7 @@ def read_glossary(app, doctree):
 
 
 def pattern(words: list[str]) -> re.Pattern:
-    """Finds any of the words, longest first, also as a plural and at the beginning of a sentence."""
+    """Finds any of the words, longest first, also as a plural, in any case."""
     written = sorted((w for w in words if re.fullmatch(r"[\w\s'’-]{3,}", w)), key=len, reverse=True)
     return re.compile(rf"\b({'|'.join(map(re.escape, written))})(?:s|es)?\b", re.IGNORECASE)
 
@@ -60,6 +63,25 @@ def link_words(app, doctree, docname):
             at = match.end()
         if parts:
             text.parent.replace(text, [*parts, nodes.Text(string[at:])])
+
+
+def link_names(app, doctree, docname):
+    """Link the first use of each name of the package to its reference entry."""
+    names, seen = getattr(app.env, "mih_api", {}), set()
+    if app.builder.format != "html" or chapter_file(app, docname) is None:
+        return
+    for code in list(doctree.findall(nodes.literal)):
+        found = re.match(r"(?:mih\.)?(\w[\w.]*)", code.astext())
+        if not found or found[1] not in names or found[1] in seen:
+            continue
+        if isinstance(code.parent, nodes.reference) or in_output(code):
+            continue
+        seen.add(found[1])
+        page, anchor = names[found[1]]
+        uri = f"{app.builder.get_relative_uri(docname, page)}#{anchor}"
+        link = nodes.reference("", "", refuri=uri, internal=True, classes=["mih-name"])
+        code.replace_self(link)
+        link += code
 
 
 def linkable(text: nodes.Text) -> bool:
@@ -113,7 +135,9 @@ def reference(entry) -> str:
     plain = lambda text: html.escape(re.sub(r"[{}\\]", "", str(text)))  # noqa: E731
     people = [" ".join(person.last_names) for person in entry.persons.get("author", [])]
     names = plain(", ".join(people) if len(people) < 4 else f"{people[0]} et al.")
-    where = next((entry.fields[f] for f in ("booktitle", "journal", "publisher") if f in entry.fields), "")
+    where = next(
+        (entry.fields[f] for f in ("booktitle", "journal", "publisher") if f in entry.fields), ""
+    )
     tail = ", ".join(filter(None, [plain(where), entry.fields.get("year", "")]))
     return f"<p>{names}. <em>{plain(entry.fields['title'])}</em>. {tail}.</p>"
 
@@ -150,4 +174,5 @@ def add_cards(app, pagename, templatename, context, doctree):
 def setup(app):
     app.connect("doctree-read", read_glossary)
     app.connect("doctree-resolved", link_words)
+    app.connect("doctree-resolved", link_names)
     app.connect("html-page-context", add_cards, priority=600)

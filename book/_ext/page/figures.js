@@ -197,9 +197,29 @@
         frame(svg, now);
         natural = wide(now) + 2 * PAD;
       }
+      if (natural > room && part(panel.axes[0], "legend_")) natural = stackLegend(svg, panel);
       svg.style.width = `${Math.min(room, natural * (panel.rect ? LARGEST : 1))}px`;
       if (!panel.rect && natural > room) spread(sheet, svg, natural);
     });
+  }
+
+  // A legend that is too wide gets one line for each of its entries.
+  function stackLegend(svg, panel) {
+    const box = measure(svg), legend = svg.firstElementChild, rows = [[]];
+    for (const e of legend.children) {
+      if (part(e, "patch_") && wide(box(e)) > wide(panel.box) * 0.9) continue; // its frame
+      rows.at(-1).push(e);
+      if (e.matches(TEXTS)) rows.push([]);
+    }
+    const boxes = rows.filter((row) => row.length).map((row) => ({ row, at: union(row.map(box)) }));
+    boxes.forEach(({ row, at }, i) => {
+      const dx = panel.box.x0 - at.x0, dy = panel.box.y0 + i * 17 - at.y0;
+      row.forEach((e) => e.setAttribute("transform", `translate(${dx} ${dy}) ${e.getAttribute("transform") || ""}`));
+    });
+    const { x0, y0 } = panel.box;
+    panel.box = { x0, y0, x1: x0 + Math.max(...boxes.map((b) => wide(b.at))), y1: y0 + boxes.length * 17 };
+    frame(svg, panel.box);
+    return wide(panel.box) + 2 * PAD;
   }
 
   // What cannot be made narrower, a sheet of photographs with words, scrolls in its own box.
