@@ -1,8 +1,8 @@
 """Words and papers: what a reader meets is linked to the glossary and the bibliography.
 
 Notebooks cannot use roles such as {term}, which Jupyter and Colab show as raw text. So the first
-use of each glossary word in a chapter is found here, and so are links to papers of the bibliography and
-names of the package. A card with the definition or the reference travels with each page.
+use of each glossary word in a chapter is found here, and so are links to papers of the bibliography
+and names of the package. A card with the definition or the reference travels with each page.
 """
 
 import html
