@@ -225,8 +225,7 @@
   // What cannot be made narrower, a sheet of photographs with words, scrolls in its own box.
   function spread(sheet, svg, natural) {
     const sizes = [...svg.querySelectorAll("text")].map((t) => parseFloat(getComputedStyle(t).fontSize));
-    if (!sizes.length) return;
-    svg.style.width = `${natural * Math.max(1, 11 / Math.min(...sizes))}px`;
+    svg.style.width = `${natural * (sizes.length ? Math.max(1, 11 / Math.min(...sizes)) : 1)}px`;
     const scroller = make("div", { class: "mih-scroller", tabindex: "0", role: "region", "aria-label": "Figure, scrolls sideways" });
     svg.replaceWith(scroller);
     scroller.append(svg);
