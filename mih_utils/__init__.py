@@ -25,30 +25,28 @@ from .density import Density, exact_density
 from .density_2d import Density2D, exact_density_2d
 
 # What was hallucinated, how well it is detected, how sure that is
-from .census import Bridges, bridge_census
+from .census import Bridges, Modes, bridge_census, mode_census
 from .detection import DetectionReport, Hal, choose_threshold, detection_report
 from .rejection import sample_below
 from .statistics import auc, roc, share_interval, trend
 
 # Images
 from .images import shapes
-from .images.classifier import DigitClassifier, train_classifier
+from .images.classifier import DigitClassifier
 from .images.digits import DataError, load_digits, load_mnist
 from .images.distributions import EmpiricalDistribution, ShapesDistribution
-from .images.metrics import (
-    Modes,
-    density_coverage,
-    frechet_distance,
-    kl_divergence,
-    mode_census,
-    total_variation,
-)
+from .images.metrics import density_coverage, frechet_distance
+from .images.pixels import from_shades, to_shades
 from .images.unet import UNet
 
 # Models trained on their own samples, and stored results
 from . import recursion
 from .recursion import gaussian_refit
-from .artifacts import Artifact, ArtifactError, artifact, save_artifact
+from .recursion.widths import width_by_exact_chain
+from .artifacts import Artifact, ArtifactError, artifact
+
+# What every chapter says and does in the same way
+from .notebook import Profile, markdown, notebook_setup, percent, percent_of, verdict
 
 __version__ = "0.2.0"
 

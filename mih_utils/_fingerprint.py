@@ -13,7 +13,8 @@ def digest(value) -> str:
     """Return a short name for a value: equal for equal values, and different for others.
 
     Tensors count with all their numbers, objects with what they are made of, and functions with
-    their code, defaults and what they close over, so that two lambdas are told apart.
+    their code, defaults and what they close over, so that two lambdas are told apart. The plain
+    values and the functions of its own module that a function names count, too.
     """
     found = hashlib.sha256()
     for piece in _pieces(value, ()):
@@ -48,7 +49,8 @@ def _parts(value) -> Iterable:
         return sorted(map(digest, value))
     if isinstance(value, types.FunctionType):
         closed_over = [cell.cell_contents for cell in value.__closure__ or ()]
-        return value.__code__, value.__defaults__, value.__kwdefaults__, closed_over
+        code = value.__qualname__, value.__code__, value.__defaults__, value.__kwdefaults__
+        return *code, closed_over, _named(value)
     if isinstance(value, types.CodeType):
         return value.co_code, value.co_names, value.co_consts
     if isinstance(value, type | types.ModuleType):
@@ -61,3 +63,15 @@ def _parts(value) -> Iterable:
         return [made_by]
     arguments, state, items, pairs = (*made_by[1:], None, None, None)[:4]
     return arguments, state, list(items or ()), list(pairs or ())
+
+
+def _named(function: types.FunctionType) -> dict:
+    """Plain values, and functions of the same module, that a function refers to by name."""
+    module = function.__globals__
+    values = {name: module[name] for name in function.__code__.co_names if name in module}
+
+    def counts(value) -> bool:
+        own = isinstance(value, types.FunctionType) and value.__globals__ is module
+        return own or isinstance(value, PLAIN)
+
+    return {name: value for name, value in values.items() if counts(value)}

@@ -8,9 +8,7 @@ import hashlib
 import io
 import json
 import os
-import platform
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +20,10 @@ from .images.classifier import DigitClassifier
 from .images.unet import UNet
 from .mixture import GaussianMixture
 from .schedule import Schedule
+from .targets import VelocityTarget
 from .training import train
 
 WEIGHTS = "net."  # arrays whose names begin so are the weights of the net
-KINDS = {"net": ToyDenoiser, "unet": UNet, "classifier": DigitClassifier}  # by their configuration
 
 
 class ArtifactError(RuntimeError):
@@ -43,40 +41,57 @@ class Artifact:
     weights: dict[str, np.ndarray]
     """The weights of its net, if it has one."""
 
-    @cached_property
+    @property
     def mixture(self) -> GaussianMixture:
-        """The data it was trained on."""
+        """Build the mixture that the net was trained on."""
         return GaussianMixture(**self._config("mixture"))
 
-    @cached_property
+    @property
     def schedule(self) -> Schedule:
-        """The noise schedule."""
+        """Build the schedule that the net was trained on."""
         return Schedule.linear(**self._config("schedule"))
 
-    @cached_property
-    def net(self) -> ToyDenoiser | UNet | DigitClassifier:
-        """The trained network, on the CPU, in float32."""
-        kind = next((kind for kind in KINDS if kind in self.record["config"]), "net")
-        more = {"schedule": self.schedule} if kind == "unet" else {}
-        net = KINDS[kind](**self._config(kind), **more)
-        net.load_state_dict({name: torch.from_numpy(w) for name, w in self.weights.items()})
-        return net.eval()
+    @property
+    def net(self) -> ToyDenoiser | VelocityTarget | DigitClassifier:
+        """Build the trained network, on the CPU, in float32, in evaluation mode.
+
+        Every call builds a new one from the verified weights: what is done to one (`.double()`,
+        `.to(device)`, more training) changes no other.
+        """
+        config, denoiser = self.record["config"], None
+        unused = torch.Generator()  # so that torch's global generator stays as it was
+        if "unet" in config:
+            net = UNet(**{"steps": len(self.schedule)} | config["unet"], generator=unused)
+            denoiser = VelocityTarget(net, self.schedule)
+        elif "classifier" in config:
+            net = DigitClassifier(**config["classifier"], generator=unused)
+        else:
+            net = ToyDenoiser(**self._config("net"), generator=unused)
+        net.load_state_dict({name: torch.tensor(w) for name, w in self.weights.items()})
+        return (denoiser or net).eval()
 
     def retrained(
-        self, epochs: int = 10_000, batch: int = 10_000, device: torch.device | str = "cpu"
+        self,
+        epochs: int = 10_000,
+        batch: int = 10_000,
+        device: torch.device | str = "cpu",
+        progress: bool = True,
     ) -> ToyDenoiser:
-        """A network trained anew on as many points of the mixture; by default for as long as the
-        paper's. Training runs on the device, the network is returned on the CPU."""
+        """Train a new network on as many points of the mixture; by default as long as the paper.
+
+        The training runs on the device; the network comes back on the CPU. Stopping it raises a
+        KeyboardInterrupt: no half-trained network comes back.
+        """
         mixture, points = self.mixture, self._config("training")["points"]
         net = ToyDenoiser(**self._config("net"), generator=torch.Generator().manual_seed(0))
         generator = torch.Generator(device).manual_seed(0)
-        data = mixture.sample(points, generator)
         train(
             net.to(device),
-            data,
+            mixture.sample(points, generator),
             self.schedule,
             max(1, epochs * points // batch),
             batch=batch,
+            progress=progress,
             generator=generator,
         )
         return net.cpu()
@@ -88,7 +103,7 @@ class Artifact:
 
 
 def folder() -> Path:
-    """Where artifacts lie: $MIH_ARTIFACTS, or inside the installed package, or beside it."""
+    """Find the artifacts: in $MIH_ARTIFACTS, or inside the installed package, or beside it."""
     if "MIH_ARTIFACTS" in os.environ:
         return Path(os.environ["MIH_ARTIFACTS"])
     package = Path(__file__).resolve().parent
@@ -97,8 +112,11 @@ def folder() -> Path:
 
 
 def artifact(name: str) -> Artifact:
-    """Load an artifact after checking its sha256. Nothing in the files is executed."""
-    _require_name(name)
+    """Load an artifact after checking its sha256. Nothing in the files is executed.
+
+    A missing or damaged one raises an ArtifactError that says how to make it again.
+    """
+    require_name(name)
     data, note = folder() / f"{name}.npz", folder() / f"{name}.json"
     remake = f"`python tools/artifacts.py {name}` in a checkout of the project makes it again"
     if not (data.is_file() and note.is_file()):
@@ -123,60 +141,7 @@ def artifact(name: str) -> Artifact:
     return Artifact(record, arrays, weights)
 
 
-def save_artifact(
-    name: str,
-    arrays: dict[str, np.ndarray],
-    *,
-    recipe: str,
-    config: dict,
-    seed: int | list[int],
-    seconds: float,
-    net: ToyDenoiser | UNet | DigitClassifier | None = None,
-    half: bool = False,
-) -> Path:
-    """Write an artifact and its record; returns the path of the record.
-
-    arrays: to store, by name. recipe: the command that makes it. config: what the recipe used, as
-    plain values; its parts "mixture", "schedule" and "net" (or "unet", "classifier") rebuild the
-    objects of these names. half: store the weights as float16, which takes half the room.
-    """
-    from . import __version__
-
-    _require_name(name)
-    if net is not None:
-        weights = {key: w.cpu().half() if half else w.cpu() for key, w in net.state_dict().items()}
-        arrays = {**arrays, **{WEIGHTS + key: w.numpy() for key, w in weights.items()}}
-        kind = next(kind for kind, network in KINDS.items() if isinstance(net, network))
-        config = {**config, kind: net.config}
-    for key, array in arrays.items():
-        plain = np.asarray(array).dtype != object
-        require(plain, f"arrays[{key!r}]", array, "of numbers: objects would have to be pickled")
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    record = {
-        "name": name,
-        "recipe": recipe,
-        "config": config,
-        "seed": seed,
-        "package_version": __version__,
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "threads": torch.get_num_threads(),
-        },
-        "seconds": round(seconds),
-        "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
-    }
-    note = (json.dumps(record, indent=2) + "\n").encode()
-    folder().mkdir(parents=True, exist_ok=True)
-    for path, content in ((f"{name}.npz", buffer.getvalue()), (f"{name}.json", note)):
-        partial = folder() / f"{path}.partial"
-        partial.write_bytes(content)
-        partial.replace(folder() / path)
-    return folder() / f"{name}.json"
-
-
-def _require_name(name: str) -> None:
+def require_name(name: str) -> None:
+    """Require a name that an artifact can have."""
     ok = isinstance(name, str) and name.replace("-", "").isalnum()
     require(ok, "name", name, "letters, digits and hyphens")

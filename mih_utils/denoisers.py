@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ._checks import require, require_count
-from ._device import moved
+from ._device import initial_weights, moved
 from .mixture import GaussianMixture
 from .schedule import Schedule
 
@@ -35,7 +35,7 @@ class ToyDenoiser(nn.Module):
         steps: int = 1000,
         generator: torch.Generator | None = None,
     ):
-        """steps: length of the schedule it will see; generator: for the initial weights."""
+        """steps: of the schedule it will see; generator: for the initial weights, on any device."""
         super().__init__()
         for name, value in (("dim", dim), ("width", width), ("blocks", blocks), ("steps", steps)):
             require_count(name, value)
@@ -44,8 +44,7 @@ class ToyDenoiser(nn.Module):
         self.blocks = blocks
         self.known_steps = range(steps)
         self.register_buffer("table", sinusoids(torch.arange(steps), width), persistent=False)
-        # torch draws initial weights from its global generator: keep that as it was
-        with torch.random.fork_rng(devices=[], enabled=generator is not None):
+        with initial_weights(self, generator, from_one_number=False):
             self.time_in = nn.Linear(width, width)
             self.time_out = nn.Linear(width, width)
             self.x_in = nn.Linear(dim, width)
@@ -54,12 +53,6 @@ class ToyDenoiser(nn.Module):
             self.norm_out = nn.LayerNorm(width)
             self.linear_out = nn.Linear(width, width)
             self.x_out = nn.Linear(width, dim)
-        if generator is not None:  # torch's own distribution, from this generator
-            for layer in self.children():
-                if isinstance(layer, nn.Linear):
-                    bound = layer.in_features**-0.5
-                    for weight in layer.parameters():
-                        nn.init.uniform_(weight, -bound, bound, generator=generator)
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         dim = self.config["dim"]

@@ -67,7 +67,7 @@ class Density2D:
         mode, distance = mixture.nearest(self.points)
         near = distance <= 6
         mode, mass = mode[near], self.mass[near]
-        square = (self.points[near] - mixture.means[mode]).square().mean(dim=1)
+        square = (self.points[near] - mixture.means.to(mode.device)[mode]).square().mean(dim=1)
         total, second = (
             torch.bincount(mode, weights=weight, minlength=len(mixture.means))
             for weight in (mass, mass * square)

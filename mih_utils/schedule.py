@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from ._checks import require, require_count, require_number
+from ._checks import require, require_count, require_generator, require_number
 from ._device import moved
 from .chain import Chain, ddim, ddpm
 
@@ -69,6 +69,7 @@ class Schedule:
         Returns x_t (n, *shape), the t that the network is told (n,), and what it is to predict: the
         noise, (n, *shape). Everything lies where x0 does.
         """
+        require_generator(generator, x0.device)
         t = torch.randint(len(self), (len(x0),), device=x0.device, generator=generator)
         noise = torch.randn(x0.shape, dtype=x0.dtype, device=x0.device, generator=generator)
         return self.add_noise(x0, t, noise), t, noise

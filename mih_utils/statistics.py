@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from ._checks import require, require_count, require_number
+from ._checks import require, require_count, require_generator, require_number
 
 
 def share_interval(count: float, n: float) -> tuple[float, float]:
@@ -81,7 +81,7 @@ def trend(
     """Rank correlation of a setting with a rate, and how often chance gives one as large.
 
     settings: (S,), all different; rates: (S, seeds), ties allowed. The p-value is that of a
-    permutation test: the rates of each seed are shuffled among the settings.
+    permutation test: the rates of each seed are shuffled among the settings. generator: on the CPU.
     """
     ok = rates.ndim == 2 and settings.shape == rates.shape[:1] and len(settings) > 1
     found = f"{tuple(settings.shape)} and {tuple(rates.shape)}"
@@ -89,6 +89,8 @@ def trend(
     ok = len(settings.unique()) == len(settings)
     require(ok, "settings", settings.tolist(), "all different")
     require_count("shuffles", shuffles)
+    require_generator(generator, torch.device("cpu"))
+    settings, rates = settings.cpu(), rates.cpu()
     rank = _ranks(rates.flatten()).reshape(rates.shape)
     setting = _ranks(settings)[:, None]
     rank, setting = rank - rank.mean(), setting - setting.mean()

@@ -1,5 +1,6 @@
 """What several test files share."""
 
+import signal
 from contextlib import contextmanager
 
 import pytest
@@ -14,6 +15,14 @@ settings.load_profile("seeded")
 
 # Small networks gain nothing from threads, and two test processes would get in each other's way.
 torch.set_num_threads(1)
+
+
+@pytest.fixture
+def interrupts():
+    """SIGINT interrupts, as it does in a notebook; a test process may have been told otherwise."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 class HostSyncs(TorchDispatchMode):

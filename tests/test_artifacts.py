@@ -11,8 +11,14 @@ import pytest
 import torch
 
 import mih_utils as mih
+from mih_utils import training
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+from recipes import common, gaussian_1d, gaussian_2d, shapes  # noqa: E402
+
+import artifacts as recipes  # noqa: E402
+
 COMMITTED = sorted(path.stem for path in (ROOT / "artifacts").glob("*.json"))
 CONFIG = {
     "mixture": {"means": [[1.0], [2.0]], "std": 0.05, "weights": [1.0, 3.0]},
@@ -30,7 +36,7 @@ def folder(tmp_path, monkeypatch):
 def save(name="some-net", net=None, arrays=None, **settings):
     arrays = {"loss": np.arange(5.0)} if arrays is None else arrays
     settings = {"recipe": "make it", "config": CONFIG, "seed": 3, "seconds": 12.6} | settings
-    return mih.save_artifact(name, arrays, net=net, **settings)
+    return common.save_artifact(name, arrays, net=net, **settings)
 
 
 def toy():
@@ -228,12 +234,41 @@ def test_a_network_is_trained_again_from_its_record(folder, capsys):
         mih.artifact("some-net").retrained()
 
 
+def test_a_network_that_is_not_trained_to_the_end_does_not_come_back(folder, monkeypatch):
+    save(net=toy(), config=CONFIG | {"training": {"points": 200}})
+    calls, forward = [], mih.ToyDenoiser.forward
+
+    def interrupted(self, x_t, t):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return forward(self, x_t, t)
+
+    monkeypatch.setattr(mih.ToyDenoiser, "forward", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        mih.artifact("some-net").retrained(epochs=10, batch=100, progress=False)
+    assert len(calls) == 3
+
+
+def test_what_is_done_to_a_network_changes_no_other(folder):
+    """Neither its dtype nor its weights are those of the verified artifact's next network."""
+    before = torch.get_rng_state()
+    save(net=toy())
+    stored = mih.artifact("some-net")
+    first = stored.net.double()
+    with torch.no_grad():
+        for weight in first.parameters():
+            weight.zero_()
+    again = stored.net
+    assert again is not first and not again.training
+    for weight, expected in zip(again.parameters(), toy().parameters(), strict=True):
+        assert weight.dtype == torch.float32 and weight.equal(expected)
+    stored.mixture.means.zero_()
+    assert stored.mixture.means.any()
+    assert torch.get_rng_state().equal(before)  # building one draws nothing
+
+
 # The committed ones
-
-sys.path.insert(0, str(ROOT / "tools"))
-from recipes import common, gaussian_1d, gaussian_2d, shapes  # noqa: E402
-
-import artifacts as recipes  # noqa: E402
 
 
 def test_each_has_its_recipe_and_its_two_files():
@@ -289,13 +324,13 @@ def test_committed_unet_has_learned_the_shapes(name):
 def test_stored_samples_of_shapes_are_what_the_network_draws():
     """The share of impossible images, of the stored samples and of some drawn anew."""
     a, g = mih.artifact("shapes64"), torch.Generator().manual_seed(0)
-    stored = torch.from_numpy(a.arrays["x"][:1000]).float()[:, None] / 7.5 - 1
+    stored = mih.from_shades(a.arrays["x"][:1000])
     assert a.arrays["log10_hal"].shape == (len(a.arrays["x"]), len(a.arrays["windows"]), 4)
     whole = a.arrays["windows"].tolist().index([0, len(a.schedule)])
     census = mih.shapes.census(stored)
     hal = a.arrays["log10_hal"][:1000, whole, 1].astype(float)
     assert hal[census.repeated].min() > np.median(hal) > hal[census.blank].max()
-    out = mih.sample(a.net, a.schedule, 32, (1, 64, 64), generator=g, progress=False)
+    out = mih.sample(a.net, a.schedule.ddpm(), 32, (1, 64, 64), generator=g, progress=False)
     drawn = mih.shapes.census(out.x).hallucinated.double().mean()
     expected = census.hallucinated.double().mean()
     assert abs(drawn - expected) < 4 * (expected * (1 - expected) / 32) ** 0.5
@@ -371,19 +406,26 @@ def test_a_committed_network_comes_out_of_its_recipe(monkeypatch, capsys):
     """
     stored = mih.artifact("line123-net")
     config, mixture = stored.record["config"], stored.mixture
+    losses, step = [], training._step
+
+    def watched(state, *rest):
+        step(state, *rest)
+        losses.append(float(state.loss[state.done - 1]))
+
+    monkeypatch.setattr(training, "_step", watched)
     stop_soon(monkeypatch)
-    made = common.train_toy(
-        means=mixture.means.tolist(),
-        std=mixture.std,
-        weights=mixture.weights.tolist(),
-        **config["training"],
-        seed=stored.record["seed"],
-    )
-    assert made["interrupted"]
-    first, then = slice(30), slice(min(400, len(made["loss"])))
-    np.testing.assert_allclose(made["loss"][first], stored.arrays["loss"][first], rtol=1e-2)
+    with pytest.raises(KeyboardInterrupt):
+        common.train_toy(
+            means=mixture.means.tolist(),
+            std=mixture.std,
+            weights=mixture.weights.tolist(),
+            **config["training"],
+            seed=stored.record["seed"],
+        )
+    first, then = slice(30), slice(min(400, len(losses)))
+    np.testing.assert_allclose(losses[first], stored.arrays["loss"][first], rtol=1e-2)
     smooth = np.ones(40) / 40
-    curves = [np.convolve(a["loss"][then], smooth, "valid") for a in (made, stored.arrays)]
+    curves = [np.convolve(a[then], smooth, "valid") for a in (losses, stored.arrays["loss"])]
     assert len(curves[0]) > 200
     np.testing.assert_allclose(*curves, rtol=0.1)
 
@@ -444,14 +486,16 @@ def test_stored_grid_samples_have_the_stored_rates():
             share, error = mean_and_error(float(stored["outside"][g]), len(x))
             assert abs(census.hallucinated - share) < 4.5 * error + 1e-3
             assert census.alive == stored["alive"][g]
-            assert float(census.width.mean()) == pytest.approx(stored["widths"][g].mean(), rel=0.05)
+            assert float(census.widths.mean()) == pytest.approx(
+                stored["widths"][g].mean(), rel=0.05
+            )
 
 
 def test_stored_shapes_are_as_impossible_as_stored():
     a = mih.artifact("recursion-shapes")
     for policy in ("random", "lowest Hal"):
         for g, images in enumerate(a.arrays[f"{policy}/x"]):
-            found = mih.shapes.census(torch.from_numpy(images).float()[:, None] / 7.5 - 1)
+            found = mih.shapes.census(mih.from_shades(images))
             share, error = mean_and_error(
                 float(a.arrays[f"{policy}/impossible"][0, g]), len(images)
             )
@@ -464,7 +508,7 @@ def test_stored_digits_have_the_stored_classes():
         shares = a.arrays[f"{policy}/classes"][0]
         np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
         for images, share in zip(a.arrays[f"{policy}/x"], shares, strict=True):
-            digits = torch.from_numpy(images).float()[:, None, 2:-2, 2:-2] / 7.5 - 1
+            digits = mih.from_shades(images)[..., 2:-2, 2:-2]
             found = torch.bincount(judge.classes(digits), minlength=10) / len(digits)
             error = 4.5 * (share * (1 - share) / len(digits)) ** 0.5 + 0.01
             assert (np.abs(found.numpy() - share) < error).all()

@@ -264,7 +264,7 @@ for source in json.load(sys.stdin):
 CHECK = """
 import pathlib, mih_utils
 here = pathlib.Path(mih_utils.__file__).resolve().parents[1]
-assert here == pathlib.Path.cwd().resolve(), here
+assert here.parent == pathlib.Path.cwd().resolve(), here
 for name in {names}: mih_utils.artifact(name)
 """
 

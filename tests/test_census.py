@@ -1,4 +1,4 @@
-"""The census of bridges: on constructed points, by brute force, and against an area."""
+"""The censuses of bridges and modes: constructed points, brute force, closed forms, an area."""
 
 import math
 
@@ -14,6 +14,7 @@ import mih_utils as mih
 
 STD = 0.01
 GRID = mih.GaussianMixture.grid(3, spacing=1, std=STD)  # modes 0, 1, 2 are the left column
+LINE = mih.GaussianMixture.line([1, 2, 3], std=0.05)
 ROOT = math.sqrt(2)
 
 
@@ -269,3 +270,58 @@ def test_three_dimensions():
 def test_bad_input_is_refused_by_name_and_value(settings, name, value):
     with refusal(name, value):
         census((0, 0), (1, 1), **settings)
+
+
+# Modes
+
+
+def test_a_census_of_modes_by_hand():
+    mixture = mih.GaussianMixture([[0.0, 0], [10, 0], [0, 10]], std=1, weights=[0.5, 0.25, 0.25])
+    x = torch.tensor([[1.0, 1], [1, -1], [-1, 1], [10, 2], [5, 5], [0, 0]])
+    found = mih.mode_census(mixture, x, k=3)
+    assert found.hallucinated == pytest.approx(1 / 6)
+    assert found.shares.tolist() == pytest.approx([0.8, 0.2, 0])
+    assert found.alive == 2
+    assert found.entropy == pytest.approx(-0.8 * math.log(0.8) - 0.2 * math.log(0.2))
+    assert found.widths[:2].tolist() == pytest.approx([math.sqrt(3 / 4), math.sqrt(2)])
+    assert found.widths[2].isnan()
+
+
+def test_a_mode_lives_on_a_tenth_of_its_weight():
+    mixture = mih.GaussianMixture.line([0, 10], std=1, weights=[0.9, 0.1])
+    for alive, few in ((2, 11), (1, 9)):
+        x = torch.tensor([0.0] * (1000 - few) + [10.0] * few)[:, None]
+        assert mih.mode_census(mixture, x).alive == alive
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5, 2.0])
+def test_a_census_of_the_data_itself(scale):
+    """Nothing is hallucinated, all modes live, the entropy is log K, the widths are right."""
+    grid = mih.GaussianMixture.grid(3, spacing=2, std=0.05)
+    wider = mih.GaussianMixture(grid.means, scale * grid.std)
+    found = mih.mode_census(grid, wider.sample(40_000, torch.Generator().manual_seed(0)), k=8)
+    assert found.alive == 9
+    assert found.entropy == pytest.approx(math.log(9), abs=1e-3)
+    error = 4 / math.sqrt(2 * 2 * 40_000 / 9)
+    assert (found.widths / scale - 1).abs().max() < error
+    outside = math.exp(-(8**2) / (2 * scale**2))
+    assert found.hallucinated == pytest.approx(outside, abs=4 * math.sqrt(outside / 40_000) + 1e-9)
+
+
+def test_a_census_of_nothing_but_hallucinations():
+    found = mih.mode_census(LINE, torch.full((5, 1), 1.5))
+    assert (found.hallucinated, found.alive, found.entropy) == (1, 0, 0)
+    assert found.widths.isnan().all()
+
+
+@pytest.mark.parametrize(
+    ("x", "k", "name", "value"),
+    [
+        (torch.zeros(9, 2), 6, "x.shape", "(9, 2)"),
+        (torch.zeros(0, 1), 6, "x.shape", "(0, 1)"),
+        (torch.zeros(9, 1), 0, "k", "0"),
+    ],
+)
+def test_a_census_of_modes_refuses(x, k, name, value):
+    with refusal(name, value):
+        mih.mode_census(LINE, x, k=k)

@@ -67,6 +67,21 @@ def test_one_t_for_all_is_the_same_t_for_each(n):
         torch.testing.assert_close(net(x_t, torch.tensor([t])), each, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("n", [1, 7, 100])
+def test_a_whole_t_is_the_same_as_a_float(n):
+    """As a float it may lie anywhere: the embedding is computed, not looked up."""
+    net, x_t = toy(width=32), points(n)
+    t = torch.arange(n) % 20
+    close = {"rtol": 1e-6, "atol": 1e-6}
+    for dtype in (torch.float32, torch.float64):
+        torch.testing.assert_close(net(x_t, t.to(dtype)), net(x_t, t), **close)
+    torch.testing.assert_close(net(x_t, torch.tensor(7.0)), net(x_t, torch.tensor(7)), **close)
+    between = t + 0.37
+    expected = plain_forward(net, x_t, between)
+    torch.testing.assert_close(net(x_t, between), expected, rtol=1e-5, atol=1e-5)
+    assert net(x_t, torch.tensor(1e4)).isfinite().all()  # no step of the table
+
+
 @pytest.mark.parametrize("n", [5, 30], ids=["rows", "table"])
 def test_gradients_are_those_of_the_plain_network(n):
     """What is done in place must not reach into the backward pass."""
@@ -148,12 +163,12 @@ def test_exact_denoiser_is_the_scaled_score_row_by_row():
     assert EXACT(x_t.float(), t).dtype == torch.float32
 
 
-def test_exact_denoiser_knows_the_t_of_a_respaced_chain():
-    chain, x_t = SCHEDULE.respaced(50), points(5)
-    of_chain = mih.ExactDenoiser(MIX, chain)
-    for t in chain.timesteps[[0, 7, 25, 40]]:
-        torch.testing.assert_close(of_chain(x_t, t), EXACT(x_t, t), rtol=1e-6, atol=1e-9)
-    assert of_chain(x_t, torch.tensor(1)).isnan().all()  # a t that the chain does not visit
+def test_exact_denoiser_computes_in_float64_where_its_schedule_lies(device):
+    there = EXACT.to(device)
+    assert (there.device.type, there.dtype) == (device.type, torch.float64)
+    assert (EXACT.device.type, EXACT.dtype) == ("cpu", torch.float64)
+    x_t = points(5).to(device)
+    assert there(x_t, torch.tensor(3, device=device)).device.type == device.type
 
 
 def test_exact_denoiser_compiles_as_one_graph():
@@ -164,11 +179,15 @@ def test_exact_denoiser_compiles_as_one_graph():
 
 @pytest.mark.parametrize("steps", [1000, 50])
 def test_x0_hat_of_the_exact_denoiser_is_the_posterior_mean(steps):
-    chain, x_t = SCHEDULE.respaced(steps), points(6)
-    for step in (0, 3, 20):
-        found = mih.x0_hat(EXACT, x_t, step, chain)
-        expected = MIX.posterior_mean(x_t, float(chain.alpha_bar[step]))
-        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    chain, x_t = SCHEDULE.ddpm(steps), points(6)
+    for number in (-1, -4, -21):
+        t = chain[number].t
+        expected = MIX.posterior_mean(x_t, float(SCHEDULE.alpha_bar[t]))
+        for found in (
+            mih.predict_x0(EXACT, x_t, t, SCHEDULE),
+            chain[number].x0_hat(x_t, EXACT(x_t, torch.tensor(t))),
+        ):
+            torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
 # Bad input
@@ -185,8 +204,8 @@ def test_x0_hat_of_the_exact_denoiser_is_the_posterior_mean(steps):
         (lambda: toy()(torch.zeros(3), torch.tensor(0)), "x_t.shape", "(3,)"),
         (lambda: toy()(torch.zeros(3, 2), torch.tensor(0)), "x_t.shape", "(3, 2)"),
         (lambda: EXACT(torch.zeros(3, 2), torch.tensor(0)), "x.shape", "(3, 2)"),
-        (lambda: mih.x0_hat(EXACT, points(2), 1000, SCHEDULE), "t", "1000"),
-        (lambda: mih.x0_hat(EXACT, points(2), -1, SCHEDULE), "t", "-1"),
+        (lambda: mih.predict_x0(EXACT, points(2), 1000, SCHEDULE), "t", "1000"),
+        (lambda: mih.predict_x0(EXACT, points(2), -1, SCHEDULE), "t", "-1"),
     ],
 )
 def test_bad_input_is_refused_by_name_and_value(call, name, value):

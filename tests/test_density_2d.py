@@ -5,13 +5,15 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import double, refusal
+from conftest import Double, refusal
 from scipy import stats
 
 import mih_utils as mih
 from mih_utils import density_2d
 
 SCHEDULE = mih.Schedule.linear(100, 5e-3, 0.3)
+WHOLE = SCHEDULE.ddpm()
+VARIANCES = pytest.mark.parametrize("variance", ["large", "small"])
 STD = 0.1
 MIX = mih.GaussianMixture([[-1, -0.6], [-1, 0.8], [0.5, -0.6], [0.5, 0.8]], STD)
 EXACT = mih.ExactDenoiser(MIX, SCHEDULE)
@@ -22,9 +24,9 @@ def grid(n=81, low=-2.0, high=2.0):
     return torch.linspace(low, high, n, dtype=torch.float64)
 
 
-def density(net, schedule=SCHEDULE, on=None, **settings):
+def density(net, chain=WHOLE, on=None, **settings):
     on = grid() if on is None else on
-    return mih.exact_density_2d(net, schedule, on, progress=False, **settings)
+    return mih.exact_density_2d(net, chain, on, progress=False, **settings)
 
 
 def seeded(seed=0):
@@ -35,7 +37,7 @@ def smoothed_line(means):
     """The exact denoiser of modes on a line, but its staircase smoothed, as a network's is."""
     exact = mih.ExactDenoiser(mih.GaussianMixture.line(means, STD), SCHEDULE)
 
-    @double
+    @Double
     def net(x_t, t):
         shifts = torch.linspace(-0.2, 0.2, 5, dtype=x_t.dtype)
         return torch.stack([exact(x_t + shift, t) for shift in shifts]).mean(dim=0)
@@ -43,7 +45,7 @@ def smoothed_line(means):
     return net
 
 
-@double
+@Double
 def swirling(x_t, t):
     """Blurs the modes, errs in both coordinates at once, and treats no two directions alike."""
     x, y = x_t.unbind(dim=1)
@@ -54,7 +56,7 @@ def swirling(x_t, t):
 def turned(net, degrees):
     """The denoiser of the same problem, its plane turned."""
     turn = rotation(degrees)
-    return double(lambda x_t, t: net(x_t @ turn, t) @ turn.T)
+    return Double(lambda x_t, t: net(x_t @ turn, t) @ turn.T)
 
 
 def rotation(degrees):
@@ -69,7 +71,7 @@ def tilted(mean, covariance):
     """The exact denoiser of one Gaussian of any covariance."""
     mean, covariance = (torch.tensor(v, dtype=torch.float64) for v in (mean, covariance))
 
-    @double
+    @Double
     def net(x_t, t):
         alpha_bar = SCHEDULE.alpha_bar[t]
         noised = alpha_bar * covariance + (1 - alpha_bar) * torch.eye(2)
@@ -79,9 +81,10 @@ def tilted(mean, covariance):
     return net
 
 
-def generated_normal(mean, covariance, schedule, fixed_large):
+def generated_normal(mean, covariance, steps, variance):
     """Mean and covariance that its chain generates: textbook formulas."""
-    alpha_bar = np.cumprod(1 - schedule.beta.numpy())
+    times = np.linspace(99, 0, steps).round().astype(int)[::-1]
+    alpha_bar = np.cumprod(1 - SCHEDULE.beta.numpy())[times]
     centre, spread, one = np.zeros(2), np.eye(2), np.eye(2)
     for t in reversed(range(len(alpha_bar))):
         now, before = alpha_bar[t], alpha_bar[t - 1] if t else 1.0
@@ -91,19 +94,19 @@ def generated_normal(mean, covariance, schedule, fixed_large):
         of_x_t = math.sqrt(alpha) * (1 - before) / (1 - now)
         slope = of_x0 * shrink + of_x_t * one
         centre = slope @ centre + of_x0 * (mean - shrink @ mean * math.sqrt(now))
-        added = beta if fixed_large else beta * (1 - before) / (1 - now)
+        added = beta if variance == "large" else beta * (1 - before) / (1 - now)
         spread = slope @ spread @ slope.T + (added if t else 0.0) * one
     return centre, spread
 
 
 @pytest.mark.filterwarnings("ignore:.*wider grid")  # a wide Gaussian's tail, 7e-6
 @pytest.mark.parametrize("steps", [100, 25])
-@pytest.mark.parametrize("fixed_large", [True, False])
+@VARIANCES
 @pytest.mark.parametrize("covariance", [[[0.04, 0], [0, 0.04]], [[0.09, 0.04], [0.04, 0.03]]])
-def test_one_gaussian_follows_the_covariance_recursion(covariance, fixed_large, steps):
-    mean, chain = [0.5, -0.3], SCHEDULE.respaced(steps)
-    found = density(tilted(mean, covariance), chain, fixed_large=fixed_large)
-    centre, spread = generated_normal(np.array(mean), np.array(covariance), chain, fixed_large)
+def test_one_gaussian_follows_the_covariance_recursion(covariance, variance, steps):
+    mean, chain = [0.5, -0.3], SCHEDULE.ddpm(steps, variance)
+    found = density(tilted(mean, covariance), chain)
+    centre, spread = generated_normal(np.array(mean), np.array(covariance), steps, variance)
     offset, mass = found.points.numpy() - centre, found.mass.numpy()
     spacing = float(found.grid[1] - found.grid[0])
     in_cells = spread + spacing**2 / 12 * np.eye(2)  # as if a cell's mass lay in its middle
@@ -122,26 +125,25 @@ def test_one_gaussian_follows_the_covariance_recursion(covariance, fixed_large, 
 # Two coordinates that know nothing of each other: the product of two densities in one dimension
 
 
-def cells(net, schedule, on, **settings):
+def cells(net, chain, on):
     """Mass of the cell around each grid point, computed in one dimension."""
     line = torch.linspace(-3, 3, 2048, dtype=torch.float64)
-    found = mih.exact_density(net, schedule, line, progress=False, **settings)
+    found = mih.exact_density(net, chain, line, progress=False)
     half = float(on[1] - on[0]) / 2
     return torch.tensor([found.mass_between(c - half, c + half) for c in on.tolist()]).double()
 
 
-@pytest.mark.parametrize("fixed_large", [True, False])
-def test_separate_coordinates_have_the_product_of_their_densities(fixed_large):
+@VARIANCES
+def test_separate_coordinates_have_the_product_of_their_densities(variance):
     across, up = smoothed_line([-1, 0.5]), smoothed_line([-0.6, 0.8])
 
-    @double
+    @Double
     def net(x_t, t):
         return torch.cat([across(x_t[:, :1], t), up(x_t[:, 1:], t)], dim=1)
 
-    found = density(net, fixed_large=fixed_large)
-    mass_x, mass_y = (
-        cells(one, SCHEDULE, found.grid, fixed_large=fixed_large) for one in (across, up)
-    )
+    chain = SCHEDULE.ddpm(variance=variance)
+    found = density(net, chain)
+    mass_x, mass_y = (cells(one, chain, found.grid) for one in (across, up))
     expected = torch.outer(mass_x, mass_y).flatten()
     assert float((found.mass - expected).abs().sum()) / 2 < 0.01
     for k in (4, 5, 6):
@@ -171,14 +173,15 @@ def chi_square(found, x, blocks=7):
     return stats.chisquare(counts, expected).pvalue
 
 
-@pytest.mark.parametrize("fixed_large", [True, False])
-def test_samples_have_the_density(fixed_large):
-    found = density(swirling, on=grid(161), fixed_large=fixed_large)
-    n, settings = 20_000, {"progress": False, "generator": seeded()}
-    out = mih.sample(swirling, SCHEDULE, n, (2,), fixed_large=fixed_large, **settings)
+@VARIANCES
+def test_samples_have_the_density(variance):
+    chain, n = SCHEDULE.ddpm(variance=variance), 20_000
+    found = density(swirling, chain, grid(161))
+    out = mih.sample(swirling, chain, n, (2,), progress=False, generator=seeded())
     assert chi_square(found, out.x) > 1e-3
     # so small a difference as that to another chain, or swapped coordinates, would be noticed
-    other = density(swirling, on=grid(161), fixed_large=not fixed_large)
+    other = SCHEDULE.ddpm(variance="small" if variance == "large" else "large")
+    other = density(swirling, other, grid(161))
     assert chi_square(other, out.x) < 1e-6
     assert chi_square(found, out.x.flip(1)) < 1e-6
     for k in (4.2, 5.2):
@@ -193,7 +196,7 @@ def test_samples_have_the_density(fixed_large):
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
 def test_a_quarter_turn_turns_the_grid(quarters):
-    chain = SCHEDULE.respaced(25)
+    chain = SCHEDULE.ddpm(25)
     found, there = (density(net, chain) for net in (swirling, turned(swirling, 90 * quarters)))
     # torch turns rows (here: the first coordinate) into columns the other way round
     torch.testing.assert_close(there.p, found.p.rot90(quarters), rtol=1e-6, atol=1e-9)
@@ -239,19 +242,28 @@ def test_half_the_spacing_changes_little():
         assert coarse.mass_outside(MIX, k) == pytest.approx(fine.mass_outside(MIX, k), rel=0.03)
 
 
-def test_finer_steps_change_little(monkeypatch):
-    chain = SCHEDULE.respaced(50)
-    found = density(swirling, chain)
-    monkeypatch.setattr(density_2d, "RESOLVED", 2 * density_2d.RESOLVED)
-    finer = density(swirling, chain)
+def test_finer_steps_change_little():
+    chain = SCHEDULE.ddpm(50)
+    found, finer = density(swirling, chain), density(swirling, chain, finer=2)
     assert float((finer.mass - found.mass).abs().sum()) / 2 < 0.01
+    assert not torch.equal(finer.p, found.p)
+    for k in (4.2, 5.2):
+        outside = finer.mass_outside(MIX, k)
+        assert outside > 1e-3
+        assert found.mass_outside(MIX, k) == pytest.approx(outside, rel=0.1)
 
 
 def test_the_last_step_in_many_blocks_is_that_in_one(monkeypatch):
-    chain = SCHEDULE.respaced(25)
+    chain = SCHEDULE.ddpm(25)
     found = density(swirling, chain)
     monkeypatch.setattr(density_2d, "ROWS", 700)
     torch.testing.assert_close(density(swirling, chain).p, found.p, rtol=1e-9, atol=1e-12)
+
+
+def test_a_plain_function_computes_as_the_axis_does():
+    chain = SCHEDULE.ddpm(25)
+    found = mih.exact_density_2d(swirling.net, chain, grid(), progress=False)  # without a dtype
+    assert torch.equal(found.p, density(swirling, chain).p)
 
 
 class Single(torch.nn.Module):
@@ -267,7 +279,7 @@ class Single(torch.nn.Module):
 
 
 def test_a_network_computes_in_its_own_precision_and_the_density_in_double():
-    chain = SCHEDULE.respaced(25)
+    chain = SCHEDULE.ddpm(25)
     single, doubled = density(Single(swirling), chain), density(swirling, chain)
     assert single.p.dtype == torch.float64
     torch.testing.assert_close(single.p, doubled.p, rtol=1e-3, atol=1e-3)
@@ -278,7 +290,7 @@ def test_a_network_computes_in_its_own_precision_and_the_density_in_double():
 
 
 def test_masses_are_those_of_the_cells_around_the_points():
-    found = density(swirling, SCHEDULE.respaced(25))
+    found = density(swirling, SCHEDULE.ddpm(25))
     spacing = float(found.grid[1] - found.grid[0])
     assert found.points.shape == (81 * 81, 2)
     assert float(found.mass.sum()) == pytest.approx(1 - found.lost, abs=1e-12)
@@ -303,7 +315,7 @@ def test_mass_outside_is_that_of_the_cells_far_from_every_mode():
 
 
 def test_mass_off_the_grid_is_reported_as_lost():
-    chain = SCHEDULE.respaced(25)
+    chain = SCHEDULE.ddpm(25)
     whole = density(swirling, chain)
     with pytest.warns(UserWarning, match="wider grid") as warned:
         found = density(swirling, chain, grid(41, -2, 0))
@@ -315,7 +327,7 @@ def test_mass_off_the_grid_is_reported_as_lost():
 
 
 def test_a_density_is_made_of_ordinary_tensors():
-    found = density(EXACT, SCHEDULE.respaced(20), grid(41).float())
+    found = density(EXACT, SCHEDULE.ddpm(20), grid(41).float())
     assert torch.equal(found.grid, grid(41).float().double())
     for tensor in (found.grid, found.p):
         assert tensor.dtype == torch.float64
@@ -324,7 +336,7 @@ def test_a_density_is_made_of_ordinary_tensors():
 
 
 def test_progress_is_shown_only_if_asked_for(capsys):
-    chain = SCHEDULE.respaced(20)
+    chain = SCHEDULE.ddpm(20)
     density(EXACT, chain)
     assert capsys.readouterr() == ("", "")
     mih.exact_density_2d(EXACT, chain, grid(41))
@@ -333,7 +345,7 @@ def test_progress_is_shown_only_if_asked_for(capsys):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_gpu_gives_the_density_of_the_cpu():
-    chain = SCHEDULE.respaced(25)
+    chain = SCHEDULE.ddpm(25)
     here, there = (density(net, chain) for net in (EXACT, EXACT.to("cuda")))
     torch.testing.assert_close(there.p, here.p, rtol=1e-6, atol=1e-9)
 
@@ -376,8 +388,13 @@ def test_a_mode_that_is_not_generated_has_no_width():
         ({"on": torch.linspace(4, 0, 100)}, "grid", "not rising"),
         ({"on": torch.linspace(0, 2, 100) ** 2}, "grid", "uneven"),
         ({"on": torch.full((100,), math.nan)}, "grid", "uneven"),
-        ({"schedule": mih.Schedule([0.9999])}, "schedule", "1 steps"),
-        ({"net": mih.ToyDenoiser(dim=2, steps=50)}, "schedule", "t = [50]"),
+        ({"chain": mih.Schedule([0.9999]).ddpm()}, "chain", "1 steps"),
+        ({"chain": SCHEDULE.ddim()}, "chain", "t = [99]"),
+        ({"chain": SCHEDULE.ddim(20)}, "chain", "t = [99]"),
+        ({"finer": 0.4}, "finer", "0.4"),
+        ({"finer": 0.999}, "finer", "0.999"),
+        ({"finer": math.nan}, "finer", "nan"),
+        ({"net": mih.ToyDenoiser(dim=2, steps=50)}, "chain", "t = [99]"),
         ({"net": mih.ToyDenoiser(dim=1, steps=100)}, "x_t.shape", ", 2)"),
     ],
 )

@@ -1,11 +1,14 @@
 """The project's files agree with each other."""
 
+import ast
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import nbformat
@@ -146,6 +149,121 @@ def test_artifacts_are_small():
     sizes = [path.stat().st_size for path in (ROOT / "artifacts").rglob("*") if path.is_file()]
     assert sizes
     assert sum(sizes) <= 12e6
+
+
+# The code
+
+PACKAGE = ROOT / "mih_utils"
+PATH = ("mixture", "schedule", "chain", "denoisers", "training", "sampling", "detection")
+SHARED = {"_checks", "_device", "_fingerprint"}  # private to the package, not to one module
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf8"))
+
+
+def sources(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def imported(path: Path) -> list[tuple[str, str]]:
+    """The modules of the package that a file imports, wherever it does, and the names it takes."""
+    found = []
+    package = ["mih_utils", *path.parent.relative_to(PACKAGE).parts]
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, "") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*start, *([node.module] if node.module else [])])
+            for alias in node.names:
+                whole = f"{module}.{alias.name}"  # perhaps a module: from .images import shapes
+                found.append((whole, "") if file_of(whole) else (module, alias.name))
+    return found
+
+
+def file_of(module: str) -> Path | None:
+    """The file of a module of the package; None for anything else."""
+    if module.split(".")[0] != "mih_utils":
+        return None
+    place = ROOT.joinpath(*module.split("."))
+    files = (place.with_suffix(".py"), place / "__init__.py")
+    return next((path for path in files if path.is_file()), None)
+
+
+def needed(path: Path) -> set[Path]:
+    """The files of the package that a file imports itself."""
+    return {found for module, _ in imported(path) if (found := file_of(module))}
+
+
+def test_the_core_can_be_read_in_an_evening():
+    lines = {name: len((PACKAGE / f"{name}.py").read_text().splitlines()) for name in PATH}
+    assert sum(lines.values()) <= 1000, lines
+
+
+def test_imports_go_one_way():
+    """No module needs itself, over however many others; the package's front needs them all."""
+    files = {path for path in sources("mih_utils") if path != PACKAGE / "__init__.py"}
+    direct = {path: needed(path) & files for path in files}
+    assert len(direct[PACKAGE / "detection.py"]) >= 3
+    order = TopologicalSorter(direct)
+    order.prepare()  # raises CycleError, with the cycle
+
+
+def test_the_core_needs_no_other_room():
+    reached, waiting = set(), [PACKAGE / f"{name}.py" for name in PATH]
+    while waiting:
+        path = waiting.pop()
+        assert path.parent == PACKAGE, path  # not images, recursion or viz
+        if path not in reached:
+            reached.add(path)
+            waiting += needed(path)
+    assert PACKAGE / "__init__.py" not in reached
+    names = {path.stem for path in reached}
+    assert names <= {*PATH, *SHARED, "statistics", "interrupts"}
+
+
+def test_importing_the_package_draws_nothing():
+    code = "import sys, mih_utils; print(*sorted(m for m in sys.modules if '.' not in m))"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    loaded = done.stdout.split()
+    assert "mih_utils" in loaded and "torch" in loaded
+    assert not {"matplotlib", "seaborn", "IPython", "sklearn"} & set(loaded)
+
+
+def test_functions_are_short():
+    long = []
+    for path in sources("mih_utils", "tools", "book/_ext", "classroom"):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = node.end_lineno - node.lineno + 1
+                long += [f"{path.name}: {node.name} has {lines} lines"] if lines > 60 else []
+    assert not long
+
+
+def test_private_names_stay_in_their_module():
+    taken = []
+    for path in sources("mih_utils", "tools", "book/_ext", "classroom"):
+        inside = PACKAGE in path.parents
+        for module, name in imported(path) if inside else imported_from_outside(path):
+            private = [part for part in (*module.split("."), name) if re.match(r"_(?!_)", part)]
+            private = [part for part in private if not (inside and part in SHARED)]
+            taken += [f"{path.name}: {module} {name}"] if private and "mih" in module else []
+    assert not taken
+
+
+def imported_from_outside(path: Path) -> list[tuple[str, str]]:
+    """What a file beside the package imports."""
+    found = []
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, "") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found += [(node.module or "", alias.name) for alias in node.names]
+    return found
 
 
 # What no file may say

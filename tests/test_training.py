@@ -1,6 +1,8 @@
-"""Training: it learns the denoiser, measures its distance to the exact one, and can be stopped."""
+"""Training: it learns the denoiser, with any net and data, and can be stopped."""
 
 import shutil
+import signal
+import threading
 import warnings
 
 import pytest
@@ -29,25 +31,15 @@ def train(net, data=None, steps=5, **settings):
     return mih.train(net, data, SCHEDULE, steps, **settings)
 
 
-def loss_of_the_exact_denoiser():
-    """Expected squared error of E[noise | x_t], 1 - (1 - alpha_bar) E[score^2], integrated."""
-    x = torch.linspace(-12, 15, 40_001, dtype=torch.float64)[:, None]
-    floors = []
-    for alpha_bar in SCHEDULE.alpha_bar.tolist():
-        p = MIX.log_prob(x, alpha_bar).exp()
-        fisher = torch.trapezoid(p * MIX.score(x, alpha_bar)[:, 0] ** 2, x[:, 0])
-        floors.append(1 - (1 - alpha_bar) * float(fisher))
-    return sum(floors) / len(floors)
-
-
 def test_the_network_comes_near_to_the_exact_denoiser():
     net = toy(64)
-    history = train(net, steps=400, batch=256, exact=EXACT)
+    watch = mih.ExcessLoss(EXACT)
+    history = train(net, steps=400, batch=256, observe=[watch])
     assert len(history.loss) == 400
     assert not history.interrupted
-    assert len(history.excess_steps) == len(history.excess) == 50
-    assert history.excess_steps[-1] == 400
-    first, last = history.excess[:2].mean(), history.excess[-10:].mean()
+    assert len(watch.steps) == len(watch.excess) == 50
+    assert watch.steps[-1] == 400
+    first, last = watch.excess[:2].mean(), watch.excess[-10:].mean()
     assert float(last) < float(first) / 10
     # on fresh points, of every step, it is what was reported
     g, excess = seeded(3), []
@@ -57,35 +49,6 @@ def test_the_network_comes_near_to_the_exact_denoiser():
         with torch.no_grad():
             excess.append((net(x_t, torch.tensor(t)) - EXACT(x_t, torch.tensor(t))).square().mean())
     assert float(torch.stack(excess).mean()) == pytest.approx(float(last), rel=0.5)
-
-
-def test_loss_less_excess_is_the_loss_of_the_exact_denoiser():
-    net = toy()
-    history = train(net, MIX.sample(200_000, seeded(4)), 50, batch=20_000, lr=1e-9, exact=EXACT)
-    found = float((history.loss - history.excess).mean())
-    assert found == pytest.approx(loss_of_the_exact_denoiser(), rel=0.01)
-    assert float(history.excess.mean()) > 0.2  # so it was worth subtracting
-
-
-def test_the_exact_denoiser_measures_no_excess_over_itself():
-    net = nn.Linear(1, 1)
-    net.forward = lambda x_t, t: EXACT(x_t, t) + 0 * net.weight
-    history = train(net, exact=EXACT)
-    assert history.excess.abs().max() == 0
-
-
-@pytest.mark.parametrize(("steps", "measured"), [(1, 1), (7, 7), (100, 50), (130, 65)])
-def test_excess_is_measured_at_even_steps_and_at_the_end(steps, measured):
-    history = train(toy(4), steps=steps, batch=2, exact=EXACT)
-    assert len(history.excess_steps) == len(history.excess) == measured
-    assert history.excess_steps[-1] == steps
-    assert len(history.loss) == steps
-
-
-def test_without_an_exact_denoiser_no_excess_is_reported():
-    history = train(toy())
-    assert history.excess is None
-    assert history.excess_steps == []
 
 
 def test_loss_is_that_of_the_noised_batch():
@@ -112,13 +75,29 @@ def test_every_step_and_every_point_is_trained_on():
     assert seen["x"] == {10.0, 20.0}
 
 
-def test_a_respaced_chain_trains_on_its_own_times():
-    told = set()
+class Halves:
+    """Another forward process: one noise level, and a t that is no step."""
+
+    def training_batch(self, x0, generator=None):
+        noise = torch.randn(x0.shape, device=x0.device, generator=generator)
+        return (x0 + noise) / 2, torch.full((len(x0),), 0.5), noise
+
+    def to(self, device):
+        return self
+
+
+def test_whatever_noises_a_batch_is_a_schedule():
+    told = []
     net = nn.Linear(1, 1)
-    net.forward = lambda x_t, t: (told.update(t.tolist()), net.weight * x_t)[1]
-    chain = SCHEDULE.respaced(5)
-    mih.train(net, MIX.sample(10), chain, 5, progress=False, generator=seeded())
-    assert told == set(chain.timesteps.tolist())
+    net.forward = lambda x_t, t: told.append((x_t, t)) or net.weight * x_t
+    history = mih.train(
+        net, torch.full((9, 1), 8.0), Halves(), 200, lr=0.1, generator=seeded(), progress=False
+    )
+    assert {t for _, each in told for t in each.tolist()} == {0.5}
+    assert abs(float(torch.cat([x_t for x_t, _ in told]).mean()) - 4) < 0.01
+    # the best w of E(w (8 + z) / 2 - z)^2 is w = 2 / 65
+    assert float(net.weight.detach()) == pytest.approx(2 / 65, abs=0.01)
+    assert float(history.loss[-50:].mean()) == pytest.approx(64 / 65, abs=0.02)
 
 
 # Stopping
@@ -141,24 +120,77 @@ class StoppedAt(nn.Module):
 @pytest.mark.parametrize("done", [0, 1, 7])
 def test_an_interrupt_keeps_the_net_and_what_was_reported(done):
     stopped = StoppedAt(toy(), done + 1)
-    history = train(stopped, steps=20)
+    history = train(stopped, steps=20, stoppable=True)
     assert history.interrupted
     assert len(history.loss) == done
     whole = toy()
     expected = train(whole, steps=20)
+    assert not expected.interrupted
     assert torch.equal(history.loss, expected.loss[:done])
-    out = mih.sample(stopped.net, SCHEDULE, 5, (1,), progress=False)
+    out = mih.sample(stopped.net, SCHEDULE.ddpm(), 5, (1,), progress=False)
     assert out.x.isfinite().all()
     assert not stopped.training
     if done:
         assert not torch.equal(stopped.net.x_out.weight, toy().x_out.weight)
 
 
-def test_an_interrupt_keeps_the_excess_measured_until_then():
-    stopped = StoppedAt(toy(), 2 * 4 + 1)  # each step calls it twice: to train, and to measure
-    history = train(stopped, steps=20, exact=EXACT)
-    assert history.excess_steps == [1, 2, 3, 4]
-    assert len(history.excess) == len(history.loss) == 4
+@pytest.mark.parametrize("done", [0, 7])
+def test_an_interrupt_is_raised_unless_it_was_reckoned_with(done):
+    stopped, finished = StoppedAt(toy(), done + 1), []
+
+    class Watch(mih.TrainingObserver):
+        def finish(self, training):
+            finished.append(training.done)
+
+    with pytest.raises(KeyboardInterrupt, match=f"after {done} of 20 steps"):
+        train(stopped, steps=20, observe=[Watch()])
+    assert finished == [done]
+    assert not stopped.training
+
+
+@pytest.mark.usefixtures("interrupts")
+@pytest.mark.parametrize("where", ["forward", "optimiser", "observer"])
+def test_a_signal_stops_between_two_steps(monkeypatch, where):
+    """Ctrl-C while the weights change waits until the step is whole."""
+    seen, step = [], torch.optim.Adam.step
+
+    def pressed(now):
+        if now == where and len(seen) == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    def optimise(self, *args, **kwargs):
+        step(self, *args, **kwargs)
+        pressed("optimiser")
+
+    class Watch(mih.TrainingObserver):
+        def __call__(self, training):
+            pressed("observer")
+            seen.append([w.detach().clone() for w in training.net.parameters()])
+
+    monkeypatch.setattr(torch.optim.Adam, "step", optimise)
+    net, handler = toy(), signal.getsignal(signal.SIGINT)
+    net.register_forward_pre_hook(lambda module, given: pressed("forward"))
+    history = train(net, steps=20, stoppable=True, observe=[Watch()])
+    assert history.interrupted
+    done = 3 if where == "forward" else 4
+    assert len(history.loss) == len(seen) == done
+    assert signal.getsignal(signal.SIGINT) is handler
+    for weight, last in zip(net.parameters(), seen[-1], strict=True):
+        assert torch.equal(weight, last)
+
+
+def test_interrupts_are_left_to_others_in_a_thread_or_where_they_are_ignored():
+    data, found = MIX.sample(100, seeded()), []
+    thread = threading.Thread(target=lambda: found.append(train(toy(), data)))
+    thread.start()
+    thread.join()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        found.append(train(toy(), data))
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert torch.equal(found[0].loss, found[1].loss)
 
 
 # Any net, any data
@@ -245,7 +277,7 @@ def test_no_step_waits_for_the_device(host_syncs):
     counts = []
     for steps in (5, 25):
         with host_syncs() as syncs:
-            train(toy(), steps=steps, exact=EXACT)
+            train(toy(), steps=steps, observe=[mih.ExcessLoss(EXACT), mih.EMA(0.9)])
         counts.append(syncs.count)
     assert counts[0] == counts[1]
 
@@ -255,24 +287,28 @@ def test_training_stays_on_a_device_that_is_not_the_cpu(monkeypatch, measured):
     """Tensors on "meta" have no numbers: a stray CPU tensor, or a look inside, fails."""
     fetched = []
     monkeypatch.setattr(torch.Tensor, "cpu", lambda self: fetched.append(self) or self)
-    exact = EXACT if measured else None
+    excess = mih.ExcessLoss(EXACT)
+    observe = [excess, mih.EMA(0.9)] if measured else []
     net = toy().to("meta")
-    history = train(net, MIX.sample(10).to("meta"), steps=3, generator=None, exact=exact)
+    history = train(net, MIX.sample(10).to("meta"), steps=3, generator=None, observe=observe)
     assert all(weight.grad.device.type == "meta" for weight in net.parameters())
     assert len(history.loss) == 3
-    assert len(fetched) == 1 + measured  # only the curves, at the end
-    assert len(history.excess_steps) == 3 * measured
+    if measured:
+        assert len(excess.excess) == len(excess.steps) == 3
+    assert len(fetched) == 1 + measured  # only the curves, when they are looked at
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_training_on_a_gpu():
     generator = torch.Generator("cuda").manual_seed(0)
     net = toy(64).to("cuda")
-    history = train(net, steps=300, batch=256, exact=EXACT, generator=generator)
+    watch = mih.ExcessLoss(EXACT)
+    history = train(net, steps=300, batch=256, observe=[watch], generator=generator)
     assert next(net.parameters()).device.type == "cuda"
-    assert history.loss.device.type == history.excess.device.type == "cpu"
-    assert float(history.excess[-5:].mean()) < float(history.excess[0]) / 5
-    out = mih.sample(net, SCHEDULE, 10, (1,), generator=generator, window=(0, 5), progress=False)
+    assert history.loss.device.type == watch.excess.device.type == "cpu"
+    assert float(watch.excess[-5:].mean()) < float(watch.excess[0]) / 5
+    settings = {"generator": generator, "observe": [mih.Hal(last=5)], "progress": False}
+    out = mih.sample(net, SCHEDULE.ddpm(), 10, (1,), **settings)
     assert out.x.device.type == out.hal.device.type == "cuda"
 
 
@@ -298,12 +334,12 @@ def test_compiled_training_is_that_of_eager(monkeypatch):
         lambda net: used.append(net) or compile(net, backend="eager", fullgraph=True),
     )
     monkeypatch.setattr(shutil, "which", lambda name: name)
-    net = toy()
-    found = train(net, compile=True, exact=EXACT)
+    net, watches = toy(), [mih.ExcessLoss(EXACT), mih.ExcessLoss(EXACT)]
+    found = train(net, compile=True, observe=watches[:1])
     assert used == [net]
-    expected = train(toy(), exact=EXACT)
+    expected = train(toy(), observe=watches[1:])
     torch.testing.assert_close(found.loss, expected.loss)
-    torch.testing.assert_close(found.excess, expected.excess)
+    torch.testing.assert_close(watches[0].excess, watches[1].excess)
 
 
 # Bad input
@@ -331,6 +367,8 @@ DATA = torch.zeros(5, 1)
         ({"net": EXACT}, "net", "ExactDenoiser"),
         ({"net": mih.ToyDenoiser(width=4, steps=50)}, "schedule", "t = [50]"),
         ({"data": torch.zeros(5, 2)}, "x_t.shape", "(64, 2)"),
+        ({"observe": mih.EMA(0.9)}, "observe", "EMA"),
+        ({"generator": 3}, "generator", "int"),
     ],
 )
 def test_bad_input_is_refused_by_name_and_value(settings, name, value):

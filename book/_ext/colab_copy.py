@@ -1,6 +1,11 @@
-"""A chapter as one file: a copy of its notebook that carries the package and its data inside."""
+"""A chapter as one file: a copy of its notebook that carries the package and its data inside.
+
+They are unpacked into a folder of their own, named after what is in it. A folder that is there is
+left as it is: what a reader has edited in it stays, and another version has another folder.
+"""
 
 import base64
+import hashlib
 import io
 import re
 import zipfile
@@ -10,13 +15,17 @@ import nbformat
 
 UNPACK = '''\
 #@title The book's package and the data of this chapter, packed into this notebook
-import base64, importlib, io, os, sys, zipfile
+import base64, importlib, io, pathlib, sys, zipfile
 
 packed = """
 {packed}
 """
-zipfile.ZipFile(io.BytesIO(base64.b64decode(packed))).extractall()
-sys.path.insert(0, os.getcwd())
+folder = pathlib.Path("mode-interpolation-{version}").resolve()
+if not folder.exists():  # else it stays as it is, with what you have edited in it
+    partial = folder.with_name(folder.name + ".partial")
+    zipfile.ZipFile(io.BytesIO(base64.b64decode(packed))).extractall(partial)
+    partial.rename(folder)
+sys.path.insert(0, str(folder))
 importlib.invalidate_caches()
 '''
 
@@ -33,7 +42,9 @@ def self_contained(notebook: Path, root: Path) -> str:
         raise ValueError(f'{notebook}: no code cell has the line REPOSITORY = ""')
     packed = pack(root, artifact_names(code))
     metadata = {"cellView": "form", "jupyter": {"source_hidden": True}, "tags": ["hide-input"]}
-    cell = nbformat.v4.new_code_cell(UNPACK.format(packed=packed), metadata=metadata, id="packed")
+    version = hashlib.sha256(packed.encode()).hexdigest()[:8]
+    source = UNPACK.format(packed=packed, version=version)
+    cell = nbformat.v4.new_code_cell(source, metadata=metadata, id="packed")
     nb.cells.insert(nb.cells.index(setup), cell)
     return nbformat.writes(nb) + "\n"
 

@@ -43,9 +43,10 @@ class DataError(RuntimeError):
 
 
 def load_digits() -> tuple[Tensor, Tensor]:
-    """1,797 digits of 8 × 8 pixels: images (n, 1, 8, 8), float32 in [-1, 1]; labels (n,), 0 … 9.
+    """Load 1,797 digits of 8 × 8 pixels, which come with scikit-learn (Alpaydin and Kaynak 1998).
 
-    They come with scikit-learn (Alpaydin and Kaynak 1998), so nothing is downloaded.
+    Returns images (n, 1, 8, 8), float32 in [-1, 1], and labels (n,), 0 … 9. Nothing is downloaded;
+    without scikit-learn it is a DataError.
     """
     try:
         from sklearn.datasets import load_digits as load
@@ -57,12 +58,14 @@ def load_digits() -> tuple[Tensor, Tensor]:
 
 
 def load_mnist(root: str | Path | None = None, split: str = "train") -> tuple[Tensor, Tensor]:
-    """MNIST (LeCun et al. 1998): images (n, 1, 28, 28), float32 in [-1, 1]; labels (n,), 0 … 9.
+    """Load MNIST (LeCun et al. 1998).
 
+    Returns images (n, 1, 28, 28), float32 in [-1, 1], and labels (n,), 0 … 9.
     split: "train", 60,000 digits, or "test", 10,000 others.
     root: the folder with the IDX files, gzipped or not, or with a folder mnist/ that has them; by
-        default $MIH_DATA_DIR. Without either the two files of the split are downloaded, once, into
-        the user's cache, and used only if their sha256 is right.
+        default $MIH_DATA_DIR. Without either, the two files of the split are downloaded, once, into
+        the user's cache. They are used only if their sha256 is right. What is missing, damaged or
+        cannot be fetched is a DataError that says what would help.
     """
     require(split in FILES, "split", split, "'train' or 'test'")
     root = root or os.environ.get(FOLDER)
@@ -78,7 +81,7 @@ def load_mnist(root: str | Path | None = None, split: str = "train") -> tuple[Te
 
 
 def _found(name: str, root: Path) -> Path:
-    """The file of this name under root."""
+    """Find the file of this name under root."""
     for folder in (root, root / "mnist"):
         for path in (folder / name, folder / f"{name}.gz"):
             if path.is_file():
@@ -90,7 +93,7 @@ def _found(name: str, root: Path) -> Path:
 
 
 def _fetched(name: str, known_hash: str) -> Path:
-    """The file of this name in the user's cache, downloaded if need be. A file there is whole."""
+    """Find the file of this name in the user's cache, or download it. A file there is whole."""
     try:
         import pooch
     except ImportError as error:
@@ -113,7 +116,7 @@ def _fetched(name: str, known_hash: str) -> Path:
 
 
 def _read_idx(path: Path, ndim: int) -> np.ndarray:
-    """The bytes of an IDX file as an array: a magic number, each dimension, and the values."""
+    """Read the bytes of an IDX file: a magic number, each dimension, and the values."""
     try:
         content = path.read_bytes()
         content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content

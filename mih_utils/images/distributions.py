@@ -18,7 +18,7 @@ WAYS = torch.tensor([[way >> k & 1 for k in range(3)] for way in range(1, 8)])  
 
 
 class _Distribution:
-    """What both have in common: everything follows from the posterior mean.
+    """A distribution whose posterior mean is known: everything else follows from that.
 
     They compute in float64: at low noise, log probabilities of images run into the thousands.
     """
@@ -26,14 +26,14 @@ class _Distribution:
     shape: tuple[int, ...]
 
     def posterior_mean(self, x_t: Tensor, alpha_bar: float | Tensor) -> Tensor:
-        """E[x0 | x_t], the optimal denoiser: shape of x_t, (n, *shape).
+        """Compute E[x0 | x_t], the optimal denoiser: shape of x_t, (n, *shape).
 
         alpha_bar: one number below 1, or one for each x_t.
         """
         return self._mean(*self._checked(x_t, alpha_bar)).to(x_t.dtype)
 
     def score(self, x_t: Tensor, alpha_bar: float | Tensor) -> Tensor:
-        """Gradient of the log density of the noised distribution at x_t: shape of x_t.
+        """Compute the gradient of the log density of the noised distribution at x_t: shape of x_t.
 
         (sqrt(alpha_bar) E[x0 | x_t] - x_t) / (1 - alpha_bar), Tweedie's formula.
         """
@@ -42,11 +42,11 @@ class _Distribution:
         return ((alpha_bar.sqrt() * mean - images) / (1 - alpha_bar)).to(x_t.dtype)
 
     def to(self, device: torch.device | str) -> "_Distribution":
-        """The same distribution with its tensors on another device."""
+        """Return the same distribution with its tensors on another device."""
         return moved(self, device)
 
     def _checked(self, x_t: Tensor, alpha_bar: float | Tensor) -> tuple[Tensor, Tensor]:
-        """x_t and, to multiply it with, alpha_bar, (n or 1, 1, …), in float64."""
+        """Return x_t and, to multiply it with, alpha_bar, (n or 1, 1, …), in float64."""
         ok = isinstance(x_t, Tensor) and x_t.ndim > 1 and x_t.shape[1:] == self.shape
         found = tuple(getattr(x_t, "shape", ()))
         require(ok, "x_t.shape", found, f"(n, {', '.join(map(str, self.shape))})")
@@ -67,7 +67,7 @@ class EmpiricalDistribution(_Distribution):
         self.shape, self.images = tuple(images.shape[1:]), images.double()
 
     def posterior(self, x_t: Tensor, alpha_bar: float | Tensor) -> Tensor:
-        """Probability of each image given x_t: (n, N)."""
+        """Compute the probability of each image given x_t: (n, N)."""
         x_t, alpha_bar = (a.flatten(1) for a in self._checked(x_t, alpha_bar))
         images = self.images.flatten(1)
         # -||x_t - signal x0||² / 2, but for what is the same for each x0
@@ -92,10 +92,11 @@ class ShapesDistribution(_Distribution):
         self.pictures = [_at_every_place(shape, size) for shape in templates(size)]
 
     def places(self, x_t: Tensor, alpha_bar: float | Tensor) -> list[Tensor]:
-        """Probability of each place of each column's shape given x_t: three (n, rows, columns).
+        """Compute the probability of each place of each column's shape given x_t.
 
-        Place (i, j) has the shape's upper left corner i rows down and j columns into its column.
-        What is missing to 1 is the probability that the shape is absent.
+        Returns three tensors (n, rows, columns), one for each column. Place (i, j) has the shape's
+        upper left corner i rows down and j pixels into its column. What is missing to 1 is the
+        probability that the shape is absent.
         """
         # x0 is 1 on a shape and -1 elsewhere: the log odds of a place against the empty column are
         # 2 signal / (1 - alpha_bar) times the sum of x_t over the shape there, less log K
@@ -122,12 +123,12 @@ class ShapesDistribution(_Distribution):
         return mean
 
     def _columns(self, images: Tensor) -> list[Tensor]:
-        """The three columns of images, as views: (n, size, width)."""
+        """Cut images into their three columns, as views: (n, size, width)."""
         return images[:, 0, :, : 3 * self.width].split(self.width, dim=2)
 
 
 def _at_every_place(shape: Tensor, size: int) -> Tensor:
-    """A shape at each place of its column: (rows, columns, size, size // 3)."""
+    """Put a shape at each place of its column: (rows, columns, size, size // 3)."""
     (height, width), room = shape.shape, size // 3
     tops, lefts = range(size - height + 1), range(room - width + 1)
     pictures = [

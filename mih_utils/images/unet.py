@@ -1,4 +1,4 @@
-"""A small U-Net that predicts the noise in images."""
+"""A small U-Net for images; inside `VelocityTarget` it is a denoiser."""
 
 from contextlib import nullcontext
 
@@ -9,20 +9,18 @@ from torch.nn import functional as F
 from .._checks import require, require_count
 from .._device import has_bfloat16, initial_weights
 from ..denoisers import sinusoids
-from ..schedule import Schedule
 
 
 class UNet(nn.Module):
     """A small U-Net (Ronneberger et al. 2015; Ho et al. 2020) for images from 16 to 64 pixels.
 
-    Each level has half the resolution of the one before and one residual block on the way down and
-    one on the way up, which also sees what the way down had there. Two more, with self-attention
-    between them, are at the bottom. Calling it predicts the noise: net(x_t, t), with x_t of shape
-    (n, colours, height, width) and t, steps of the schedule, of shape (n,) or ().
+    Each level has half the resolution of the one before. It has one residual block on the way down,
+    and one on the way up, which also sees what the way down had there. At the bottom are two more,
+    with self-attention between them.
 
-    What the layers compute is the velocity v = sqrt(alpha_bar) noise - sqrt(1 - alpha_bar) x0
-    (Salimans and Ho 2022), from which the noise follows. For if they computed the noise itself, a
-    small error at high noise would be a large one in x0_hat: images come out too bright or dark.
+    net(x_t, t): x_t (n, colours, height, width); t of shape (n,) or (), whole numbers below
+    `steps` or any floats. It returns the shape of x_t. The book's U-Nets predict the velocity;
+    VelocityTarget(net, schedule) gives the noise.
     """
 
     def __init__(
@@ -32,7 +30,7 @@ class UNet(nn.Module):
         attention: bool = True,
         colours: int = 1,
         patch: int = 1,
-        schedule: Schedule | None = None,
+        steps: int = 1000,
         autocast: bool = True,
         generator: torch.Generator | None = None,
     ):
@@ -41,13 +39,14 @@ class UNet(nn.Module):
         attention: self-attention at the lowest resolution. colours: of the images.
         patch: the side of the patches of pixels that the first level sees as one (pixel unshuffle,
             Shi et al. 2016): 2 makes an image of 64 pixels as cheap as one of 32.
-        schedule: that it will see; Schedule.linear(1000) without one. generator: for the initial
-            weights.
+        steps: length of the schedule that it will see.
         autocast: compute the blocks in bfloat16 where the hardware does that well, and the weights
             are float32.
+        generator: for the initial weights, on any device.
         """
         super().__init__()
-        for name, value in (("channels", channels), ("colours", colours), ("patch", patch)):
+        counts = {"channels": channels, "colours": colours, "patch": patch, "steps": steps}
+        for name, value in counts.items():
             require_count(name, value)
         require(channels % 8 == 0, "channels", channels, "a multiple of 8 (the groups of the norm)")
         require(len(multipliers) > 0, "multipliers", multipliers, "one number for each level")
@@ -59,50 +58,51 @@ class UNet(nn.Module):
             "attention": attention,
             "colours": colours,
             "patch": patch,
+            "steps": steps,
             "autocast": autocast,
         }
-        schedule = Schedule.linear(1000) if schedule is None else schedule
-        steps = len(schedule)
         self.known_steps = range(steps)
         self.autocast = autocast
-        self.register_buffer(
-            "sinusoids", sinusoids(torch.arange(steps), channels), persistent=False
-        )
-        mix = torch.stack([schedule.alpha_bar, 1 - schedule.alpha_bar], dim=1).sqrt().float()
-        self.register_buffer("signal_and_sigma", mix, persistent=False)
-        widths = [channels * multiplier for multiplier in multipliers]
-        time, bottom = 4 * channels, widths[-1]
-        with initial_weights(generator):
-            self.embed_time = nn.Sequential(
-                nn.Linear(channels, time), nn.SiLU(), nn.Linear(time, time), nn.SiLU()
-            )
-            self.x_in = nn.Conv2d(colours * patch**2, channels, 3, padding=1)
-            before = [channels, *widths]
-            self.down = nn.ModuleList(map(_Block, before, widths, [time] * len(widths)))
-            self.middle_in = _Block(bottom, bottom, time)
-            self.attention = _Attention(bottom) if attention else nn.Identity()
-            self.middle_out = _Block(bottom, bottom, time)
-            skips = [
-                width + below for width, below in zip(widths, [*widths[1:], bottom], strict=True)
-            ]
-            self.up = nn.ModuleList(map(_Block, skips, widths, [time] * len(widths)))
-            self.norm_out = nn.GroupNorm(8, widths[0])
-            self.x_out = nn.Conv2d(widths[0], colours * patch**2, 3, padding=1)
-        # at first every block passes on what it gets, and the velocity is zero
+        self.register_buffer("table", sinusoids(torch.arange(steps), channels), persistent=False)
+        with initial_weights(self, generator):
+            self._build([channels * multiplier for multiplier in multipliers])
+        # at first every block passes on what it gets, and the output is zero
         blocks = [layer.last for layer in self.modules() if hasattr(layer, "last")]
         for layer in (*blocks, self.x_out):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         self.to(memory_format=torch.channels_last)
 
+    def _build(self, widths: list[int]) -> None:
+        """Make the layers; the levels have so many channels."""
+        channels, pixels = (
+            self.config["channels"],
+            self.config["colours"] * self.config["patch"] ** 2,
+        )
+        time, bottom, top = 4 * channels, widths[-1], widths[0]
+        self.embed_time = nn.Sequential(
+            nn.Linear(channels, time), nn.SiLU(), nn.Linear(time, time), nn.SiLU()
+        )
+        self.x_in = nn.Conv2d(pixels, channels, 3, padding=1)
+        before, below = [channels, *widths], [*widths[1:], bottom]
+        self.down = nn.ModuleList(_Block(a, b, time) for a, b in zip(before, widths, strict=False))
+        self.middle_in = _Block(bottom, bottom, time)
+        self.attention = _Attention(bottom) if self.config["attention"] else nn.Identity()
+        self.middle_out = _Block(bottom, bottom, time)
+        self.up = nn.ModuleList(
+            _Block(width + deeper, width, time) for width, deeper in zip(widths, below, strict=True)
+        )
+        self.norm_out = nn.GroupNorm(8, top)
+        self.x_out = nn.Conv2d(top, pixels, 3, padding=1)
+
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         self._check(x_t)
         low = self.autocast and x_t.dtype == torch.float32 and has_bfloat16(x_t.device)
-        # x_t goes in and the velocity comes out in full precision
+        # x_t goes in and the result comes out in full precision
         h = F.pixel_unshuffle(x_t, self.config["patch"])
         h = self.x_in(h.contiguous(memory_format=torch.channels_last))
         with torch.autocast(x_t.device.type, torch.bfloat16) if low else nullcontext():
-            time = self.embed_time(F.embedding(t.reshape(-1), self.sinusoids))
+            time = self.embed_time(self._sinusoids(t.reshape(-1)))
             skips = []
             for level, block in enumerate(self.down):
                 h = block(F.avg_pool2d(h, 2) if level else h, time)
@@ -112,10 +112,13 @@ class UNet(nn.Module):
                 h = block(torch.cat([h, skips[level]], dim=1), time)
                 h = F.interpolate(h, scale_factor=2.0) if level else h
         h = self.x_out(F.silu(self.norm_out(h.to(x_t.dtype))))
-        velocity = F.pixel_shuffle(h, self.config["patch"])
-        mix = F.embedding(t.reshape(-1), self.signal_and_sigma).to(x_t.dtype)
-        signal, sigma = mix[:, :, None, None, None].unbind(dim=1)
-        return sigma * x_t + signal * velocity
+        return F.pixel_shuffle(h, self.config["patch"])
+
+    def _sinusoids(self, t: Tensor) -> Tensor:
+        """Look up those of whole t, or compute those of any t: (n, channels)."""
+        if t.is_floating_point():
+            return sinusoids(t, self.config["channels"]).to(self.table)
+        return F.embedding(t, self.table)
 
     def _check(self, x_t: Tensor) -> None:
         colours = self.config["colours"]

@@ -2,7 +2,9 @@
 
 from . import gaussian_refit
 from .filters import at_random, below_first, everything, lowest_hal
-from .loop import PROTOCOLS, Generation, generator_of, run
+from .loop import PROTOCOLS, generator_of, run
+from .store import Generation
+from .widths import exact_widths
 
 __all__ = [
     "PROTOCOLS",
@@ -10,6 +12,7 @@ __all__ = [
     "at_random",
     "below_first",
     "everything",
+    "exact_widths",
     "gaussian_refit",
     "generator_of",
     "lowest_hal",

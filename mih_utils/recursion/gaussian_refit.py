@@ -24,10 +24,10 @@ def simulate(
     unbiased: bool = False,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Means and variances of all fits in independent repeats: two of (fits + 1, repeats).
+    """Simulate independent repeats: means and variances of all fits, two (fits + 1, repeats).
 
-    unbiased: divide the sum of squares by its number of points less one, else by that number
-        (maximum likelihood).
+    unbiased: divide the sum of squares by its number of points less one; else by that number
+        (maximum likelihood). generator: everything lies on its device (default: the CPU).
     """
     _check(n, fits, protocol)
     require_count("repeats", repeats)
@@ -51,7 +51,7 @@ def simulate(
 def expected_variance(
     n: int, fits: int, *, protocol: str = "replace", unbiased: bool = False
 ) -> Tensor:
-    """E[variance] of each fit, (fits + 1,).
+    """Compute E[variance] of each fit: (fits + 1,).
 
     replace: (1 - 1/n)^k after k fits, or 1 if unbiased. accumulate: the product of 1 - 1/(n j^2)
     over j = 1 … k, which stops at sin(pi/sqrt(n)) / (pi/sqrt(n)); if unbiased, of
@@ -63,7 +63,7 @@ def expected_variance(
 def variance_of_mean(
     n: int, fits: int, *, protocol: str = "replace", unbiased: bool = False
 ) -> Tensor:
-    """Variance of the mean of each fit, (fits + 1,): how far it has drifted, squared.
+    """Compute the variance of the mean of each fit, (fits + 1,): how far it drifted, squared.
 
     Each fit moves the mean of replace by a variance/n, that of accumulate by variance/(n j^2). With
     maximum likelihood the sum is what the variance has lost: 1 - E[variance].
@@ -72,7 +72,7 @@ def variance_of_mean(
 
 
 def expected_log_variance(n: int, fits: int, *, unbiased: bool = False) -> Tensor:
-    """E[log variance] of each fit under replace, (fits + 1,), in nats.
+    """Compute E[log variance] of each fit under replace: (fits + 1,), in nats.
 
     k (digamma((n - 1)/2) - log((n - 1)/2)), and k log(1 - 1/n) more with maximum likelihood: it
     falls for ever. With the unbiased variance too, whose mean stays 1.
@@ -102,7 +102,7 @@ def _moments(n: int, fits: int, protocol: str, unbiased: bool) -> tuple[Tensor, 
 
 
 def _subsampled(n: int, fits: int, unbiased: bool) -> tuple[Tensor, Tensor]:
-    """The same for accumulate-subsample, from the second moments of the points seen so far.
+    """Compute both for accumulate-subsample, from the second moments of the points seen so far.
 
     second[i] = E[x^2] of a point of batch i; product[i, l] = E[x y] of different points of batches
     i and l. A random n of the pool have, on average over the choice, the pool's moments.

@@ -8,9 +8,8 @@ accumulate: the real data and all that was ever left, so the training set grows;
 accumulate-subsample: as many points as there were at first, drawn from all of that.
 """
 
-import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,28 +20,10 @@ from tqdm import tqdm
 
 from .._checks import is_whole, require, require_count
 from ..sampling import Samples
-from .filters import at_random, below_first, everything, joined, lowest_hal
+from .filters import everything, joined
+from .store import Generation, GenerationStore, plain
 
-__all__ = ["Generation", "at_random", "below_first", "everything", "lowest_hal", "run"]
 PROTOCOLS = ("replace", "accumulate", "accumulate-subsample")
-
-
-@dataclass
-class Generation:
-    """What one generation was like."""
-
-    number: int
-    """0 is the first model, which was fitted to the real data."""
-    metrics: dict[str, float | Tensor]
-    """What `measure` gave."""
-    x: Tensor
-    """Some of the samples that it left to later ones: (shown, *shape), on the CPU."""
-    hal: Tensor | None
-    """Hal of all candidates that it drew, kept or not, on the CPU: (drawn,)."""
-    memory: dict[str, float]
-    """What `keep` remembers, such as its threshold."""
-    seconds: float
-    """To fit, draw and measure."""
 
 
 def run(
@@ -59,18 +40,20 @@ def run(
     seed: int = 0,
     progress: bool = True,
 ) -> Iterator[Generation]:
-    """Fit a model to the data, then to what was drawn, and so on; yields generation by generation.
+    """Fit a model to the data, then one to what it drew, and so on; yield every generation.
 
     data: the real data, (n, *shape), floats. Every generation leaves n samples.
-    fit(data, generator) gives a model, which only `draw` and `measure` look at. A training stopped
-        by hand must not return one: `if history.interrupted: raise KeyboardInterrupt`. The
-        generator lies where the data does; networks draw their first weights on the CPU.
-    draw(model, n, generator) gives n samples: a tensor, or `Samples` with Hal to filter by.
-    keep(more, n, memory, generator) chooses n samples out of candidates: more(m) draws m of them.
-        What later generations need to know is a number in the dict `memory`. See `lowest_hal`.
-    measure(model, drawn, kept) gives numbers or tensors by name; drawn and kept are `Samples`.
+    fit(data, generator) returns a model, which only `draw` and `measure` look at. The generator
+        lies where the data does.
+    draw(model, n, generator) returns n samples: a tensor, or `Samples` with Hal to filter by.
+    keep(draw_candidates, n, memory, generator) chooses n samples. draw_candidates(m) draws m more
+        of them to choose from. What later generations need to know is a number in the dict
+        `memory`. The filters are `everything` (the default), `at_random`, `lowest_hal` and
+        `below_first`.
+    measure(model, drawn, kept) returns numbers or tensors by name; drawn and kept are `Samples`.
     folder: keeps each generation once it is finished. Called again with the same arguments, `run`
-        yields what is there and goes on with the next generation.
+        yields what is there and goes on with the next generation. A folder of other data, another
+        protocol or seed, or another fit, draw, keep or measure is a ValueError.
     seed: each generation has its own generator, on the data's device, made from the seed and its
         number. So stopping changes nothing, and runs of one seed share the model of generation 0.
     """
@@ -81,103 +64,97 @@ def run(
     require(protocol in PROTOCOLS, "protocol", protocol, f"one of {', '.join(PROTOCOLS)}")
     require_count("shown", shown)
     require(is_whole(seed) and seed >= 0, "seed", seed, "a whole number of at least 0")
-    keep = keep or everything
-    name = f"protocol {protocol}, seed {seed}, {getattr(keep, '__name__', type(keep).__name__)}"
-    shelf = _Shelf(folder, data, name)
-
-    def steps() -> Iterator[Generation]:
-        pool, memory = [data], {}
-        for number in tqdm(range(generations), "generations", disable=not progress, leave=False):
-            if number not in shelf:
-                start, generator = time.perf_counter(), generator_of(seed, number, data.device)
-                model = fit(_training_set(pool, len(data), protocol, generator), generator)
-                more = _Candidates(draw, model, generator, data)
-                kept = keep(more, len(data), memory, generator)
-                shape = tuple(kept.x.shape)
-                require(shape == data.shape, "shape of what keep gives", shape, tuple(data.shape))
-                # a filter may leave them in some order, so any of them are shown
-                any_order = generator_of(seed, number, data.device)
-                rows = torch.randperm(len(data), generator=any_order, device=data.device)
-                drawn, x = joined(more.parts), _plain(kept.x[rows[:shown]])
-                hal = _plain(drawn.hal) if "hal" in drawn.observed else None
-                found = measure(model, drawn, kept) if measure else {}
-                metrics = {name: _plain(value) for name, value in found.items()}
-                seconds = time.perf_counter() - start
-                shelf.save(Generation(number, metrics, x, hal, dict(memory), seconds), kept.x)
-            generation, left = shelf.load(number)
-            pool = [left] if protocol == "replace" else [*pool, left]
-            memory = dict(generation.memory)
-            yield generation
-
-    return steps()
+    recipe = Recipe(data, fit, draw, keep or everything, measure, protocol, shown, seed)
+    numbers = tqdm(range(generations), "generations", disable=not progress, leave=False)
+    return _generations(recipe, numbers, GenerationStore(folder, vars(recipe)))
 
 
-# What the loop is made of
+def _generations(
+    recipe: "Recipe", numbers: Iterable[int], store: GenerationStore
+) -> Iterator[Generation]:
+    """Make the generations that the store does not have, and yield them all."""
+    pool, memory = [recipe.data], {}
+    for number in numbers:
+        if number not in store:
+            store.save(*recipe.make(number, pool, memory))
+        generation, kept = store.load(number, recipe.data.device)
+        pool = [kept] if recipe.protocol == "replace" else [*pool, kept]
+        memory = dict(generation.memory)
+        yield generation
 
 
 def generator_of(seed: int, number: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """The generator of one generation. Its initial_seed() is a name for a training's checkpoint."""
+    """Make the generator of one generation, on the device.
+
+    Its initial_seed() differs for every seed and number, so it can name a training's checkpoint.
+    """
     state = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)
     return torch.Generator(device).manual_seed(int(state[0]) >> 1)
 
 
-def _training_set(pool: list[Tensor], n: int, protocol: str, generator) -> Tensor:
-    points = torch.cat(pool)
-    if protocol != "accumulate-subsample" or len(pool) == 1:
-        return points
-    return points[torch.randperm(len(points), generator=generator, device=points.device)[:n]]
+@dataclass
+class Recipe:
+    """What is done in every generation: the arguments of `run` that a result depends on."""
+
+    data: Tensor
+    fit: Callable
+    draw: Callable
+    keep: Callable
+    measure: Callable | None
+    protocol: str
+    shown: int
+    seed: int
+
+    def make(
+        self, number: int, pool: list[Tensor], memory: dict[str, float]
+    ) -> tuple[Generation, Tensor]:
+        """Make one generation from the points that there are, and the n samples that it leaves."""
+        start, n, device = time.perf_counter(), len(self.data), self.data.device
+        generator = generator_of(self.seed, number, device)
+        model = self.fit(self.training_set(pool, generator), generator)
+        candidates = Candidates(self.draw, model, generator, self.data)
+        kept = self.keep(candidates.draw, n, memory, generator)
+        shape = tuple(kept.x.shape)
+        require(shape == self.data.shape, "shape of what keep gives", shape, tuple(self.data.shape))
+        # a filter may leave them in some order, so any of them are shown
+        any_order = generator_of(self.seed, number, device)
+        rows = torch.randperm(n, generator=any_order, device=device)[: self.shown]
+        drawn = joined(candidates.parts)
+        found = self.measure(model, drawn, kept) if self.measure else {}
+        generation = Generation(
+            number=number,
+            metrics={name: plain(value) for name, value in found.items()},
+            x=plain(kept.x[rows]),
+            hal=plain(drawn.hal) if "hal" in drawn.observed else None,
+            memory=dict(memory),
+            seconds=time.perf_counter() - start,
+        )
+        return generation, kept.x
+
+    def training_set(self, pool: list[Tensor], generator: torch.Generator) -> Tensor:
+        """Choose what a generation learns from."""
+        points = torch.cat(pool)
+        if self.protocol != "accumulate-subsample" or len(pool) == 1:
+            return points
+        order = torch.randperm(len(points), generator=generator, device=points.device)
+        return points[order[: len(self.data)]]
 
 
-def _plain(value) -> float | Tensor:
-    """A number, or a tensor on the CPU with a memory of its own: of a view, all would be kept."""
-    return value.detach().cpu().clone() if isinstance(value, Tensor) else float(value)
+class Candidates:
+    """All that a generation draws, in `parts`, one for each time that it draws."""
 
-
-class _Candidates:
-    """more(n) draws n candidates from a model, checks them, and notes them in `parts`."""
-
-    def __init__(self, draw, model, generator, data: Tensor):
-        self.draw, self.model, self.generator, self.data = draw, model, generator, data
+    def __init__(self, draw: Callable, model, generator: torch.Generator, data: Tensor):
+        """draw, model, generator: as in `run`; data: what the candidates must be like."""
+        self.draw_from_model, self.model, self.generator, self.data = draw, model, generator, data
         self.parts = []
 
-    def __call__(self, n: int) -> Samples:
-        out = self.draw(self.model, n, self.generator)
-        out = out if isinstance(out, Samples) else Samples(out)
-        shape = (n, *self.data.shape[1:])
-        require(out.x.shape == shape, "shape of what draw gives", tuple(out.x.shape), f"{shape}")
-        require(bool(out.x.isfinite().all()), "what draw gives", "not finite", "finite")
-        observed = {name: value.to(self.data.device) for name, value in out.observed.items()}
-        self.parts.append(Samples(out.x.to(self.data), **observed))
+    def draw(self, n: int) -> Samples:
+        """Draw n candidates, and check that they are n, finite, and of the shape of the data."""
+        drawn = self.draw_from_model(self.model, n, self.generator)
+        drawn = drawn if isinstance(drawn, Samples) else Samples(drawn)
+        shape, found = (n, *self.data.shape[1:]), tuple(drawn.x.shape)
+        require(found == shape, "shape of what draw gives", found, f"{shape}")
+        require(bool(drawn.x.isfinite().all()), "what draw gives", "not finite", "finite")
+        observed = {name: seen.to(self.data.device) for name, seen in drawn.observed.items()}
+        self.parts.append(Samples(drawn.x.to(self.data), **observed))
         return self.parts[-1]
-
-
-class _Shelf:
-    """Finished generations, with what each left; in a folder, if there is one, a file for each."""
-
-    def __init__(self, folder: str | Path | None, data: Tensor, name: str):
-        self.folder, self.device, self.last = folder and Path(folder), data.device, None
-        content = data.detach().cpu().contiguous().view(torch.uint8).numpy() if folder else b""
-        self.name = f"{name}, data {hashlib.sha256(content).hexdigest()[:12]}"
-
-    def __contains__(self, number: int) -> bool:
-        return self.folder is not None and self._path(number).is_file()
-
-    def save(self, generation: Generation, left: Tensor) -> None:
-        self.last = generation, left
-        if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            path = self._path(generation.number)
-            partial = path.with_suffix(".partial")
-            torch.save({"run": self.name, "left": _plain(left), **vars(generation)}, partial)
-            partial.replace(path)
-
-    def load(self, number: int) -> tuple[Generation, Tensor]:
-        if self.last and self.last[0].number == number:
-            return self.last
-        stored = torch.load(self._path(number), map_location="cpu", weights_only=True)
-        name, left = stored.pop("run"), stored.pop("left")
-        require(name == self.name, "folder", f"of a run with {name}", f"of one with {self.name}")
-        return Generation(**stored), left.to(self.device)
-
-    def _path(self, number: int) -> Path:
-        return self.folder / f"generation-{number:03d}.pt"

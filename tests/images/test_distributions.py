@@ -129,7 +129,7 @@ def test_exact_chain_draws_only_what_the_data_can_have():
     schedule = mih.Schedule.linear(250, beta_start=4e-4, beta_end=0.08)
     exact = mih.ExactDenoiser(SHAPES, schedule)
     generator = torch.Generator().manual_seed(0)
-    out = mih.sample(exact, schedule, 400, (1, 16, 16), progress=False, generator=generator)
+    out = mih.sample(exact, schedule.ddpm(), 400, (1, 16, 16), progress=False, generator=generator)
     census = mih.shapes.census(out.x.float())
     assert not census.hallucinated.any()
     present = (census.counts.sum(dim=2) > 0).double().mean(dim=0)  # 4/7, each ± 0.025

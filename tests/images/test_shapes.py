@@ -7,6 +7,8 @@ from torch.nn import functional as F
 
 import mih_utils as mih
 from mih_utils import shapes
+from mih_utils.images.shapes import matching
+from mih_utils.images.shapes.census_of_images import BLOCK
 
 SIZES = (64, 32, 16)
 TRIANGLE, SQUARE, PENTAGON, NONE = range(4)
@@ -263,8 +265,8 @@ def test_a_blank_is_found(size):
 @pytest.mark.parametrize("size", SIZES)
 def test_faults_are_found_in_the_midst_of_real_images(size):
     """Also at the seam between two blocks of images, and each in its own image only."""
-    images = real(2 * shapes.BLOCK + 10, size)
-    broken = [0, shapes.BLOCK - 1, shapes.BLOCK, len(images) - 1]
+    images = real(2 * BLOCK + 10, size)
+    broken = [0, BLOCK - 1, BLOCK, len(images) - 1]
     images[broken[0]] = -1
     images[broken[1]] = stamp(blank_image(size), SQUARE, 3, 0)[0]
     images[broken[2]] = 1
@@ -309,7 +311,7 @@ def test_components_are_those_of_a_flood_fill():
     pixels = torch.rand(3, 12, 12, generator=seeded()) < 0.3
     pixels = F.pad(pixels, (1, 1, 1, 1))
     places = pixels.nonzero()
-    found = shapes._label(places, pixels.shape)
+    found = matching.label_components(places, pixels.shape)
     expected, index = {}, {tuple(p): i for i, p in enumerate(places.tolist())}
     for start in index:
         if start in expected:
@@ -324,6 +326,16 @@ def test_components_are_those_of_a_flood_fill():
                         expected[near] = index[start]
                         queue.append(near)
     assert found.tolist() == [expected[place] for place in index]
+
+
+def test_the_largest_column_is_the_mean_of_the_fullest():
+    values = torch.rand(4, 1, 16, 16, generator=seeded())
+    expected = torch.stack([values[:, 0, :, 5 * k : 5 * k + 5].mean(dim=(1, 2)) for k in range(3)])
+    torch.testing.assert_close(mih.shapes.largest_column(values), expected.amax(dim=0))
+    values[2, 0, :, 15] = 100  # belongs to no column
+    torch.testing.assert_close(mih.shapes.largest_column(values), expected.amax(dim=0))
+    with refusal("values.shape", "(3, 16, 16)"):
+        mih.shapes.largest_column(torch.zeros(3, 16, 16))
 
 
 # Bad input

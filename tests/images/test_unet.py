@@ -1,6 +1,8 @@
 """The U-Net is the layers it is described as, and trains, averages and samples as any net does."""
 
+import sys
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,7 +10,9 @@ from conftest import refusal
 from torch.nn import functional as F
 
 import mih_utils as mih
-from mih_utils import training
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+from recipes.common import save_artifact
 
 SCHEDULE = mih.Schedule.linear(20, 0.02, 0.6)
 
@@ -17,10 +21,14 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+def denoiser(**settings):
+    """A U-Net that predicts the noise through the velocity."""
+    return mih.VelocityTarget(mih.UNet(**{"steps": len(SCHEDULE)} | settings), SCHEDULE)
+
+
 def unet(dtype=torch.float64, **settings):
-    """A tiny net whose zero-initialised layers have weights, so that all of it is seen."""
-    settings = {"channels": 8, "schedule": SCHEDULE, "generator": seeded()} | settings
-    net = mih.UNet(**settings).to(dtype)
+    """A tiny one whose zero-initialised layers have weights, so that all of it is seen."""
+    net = denoiser(**{"channels": 8, "generator": seeded()} | settings).to(dtype)
     g = seeded(1)
     for weight in net.parameters():
         if weight.abs().max() == 0:
@@ -34,8 +42,8 @@ def images(n, size=16, colours=1, dtype=torch.float64, seed=2):
 
 def plain_forward(net, x_t, t):
     """The layers one after the other, from the weights; every row embeds its own t."""
-    w = dict(net.named_parameters())
-    config = net.config
+    w = dict(net.net.named_parameters())
+    config = net.net.config
 
     def linear(h, name):
         return F.linear(h, w[f"{name}.weight"], w[f"{name}.bias"])
@@ -113,13 +121,13 @@ SETTINGS = [
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_it_is_the_layers_one_after_the_other(settings):
     net = unet(**settings)
-    x_t = images(3, colours=net.config["colours"]).requires_grad_()
+    x_t = images(3, colours=net.net.config["colours"]).requires_grad_()
     t = torch.tensor([0, 7, 19])
     found, expected = net(x_t, t), plain_forward(net, x_t, t)
     assert found.shape == x_t.shape
     close = {"rtol": 1e-5, "atol": 1e-5}  # the sinusoids are made in float32
     torch.testing.assert_close(found, expected, **close)
-    target = images(3, colours=net.config["colours"], seed=5)
+    target = images(3, colours=net.net.config["colours"], seed=5)
     wanted = [x_t, *net.parameters()]
     gradients = [torch.autograd.grad(F.mse_loss(y, target), wanted) for y in (found, expected)]
     for mine, plain in zip(*gradients, strict=True):
@@ -161,7 +169,7 @@ def test_rows_do_not_mix():
 @pytest.mark.parametrize("size", [16, 32, 64, (16, 24)])
 def test_any_size_that_can_be_halved_goes_in(size):
     height, width = size if isinstance(size, tuple) else (size, size)
-    net = mih.UNet(channels=8, schedule=SCHEDULE)
+    net = mih.UNet(channels=8)
     with torch.no_grad():
         out = net(torch.zeros(2, 1, height, width), torch.tensor(3))
     assert out.shape == (2, 1, height, width)
@@ -169,7 +177,7 @@ def test_any_size_that_can_be_halved_goes_in(size):
 
 
 def test_it_has_the_promised_number_of_parameters_and_begins_with_nothing():
-    net = mih.UNet(schedule=SCHEDULE, generator=seeded())
+    net = denoiser(generator=seeded())
     assert 0.6e6 < sum(weight.numel() for weight in net.parameters()) < 0.8e6
     x_t = images(2, dtype=torch.float32)
     with torch.no_grad():  # no velocity: only x_t, scaled
@@ -193,7 +201,7 @@ def test_the_generator_decides_and_the_global_one_is_left_alone():
 
 def test_its_config_builds_it_again():
     net = unet(torch.float32, attention=False, multipliers=(1, 2))
-    again = mih.UNet(**net.config, schedule=SCHEDULE)
+    again = mih.VelocityTarget(mih.UNet(**net.net.config), SCHEDULE)
     again.load_state_dict(net.state_dict())
     assert torch.equal(
         again(images(1).float(), torch.tensor(2)), net(images(1).float(), torch.tensor(2))
@@ -223,15 +231,14 @@ def train(net, steps, **settings):
 
 
 def test_a_few_steps_lower_the_loss_and_it_samples():
-    net = mih.UNet(channels=8, schedule=SCHEDULE, generator=seeded())
+    net = denoiser(channels=8, generator=seeded())
     history = train(net, 60, lr=5e-3)
     # without velocity, and with pixels of ±1, the squared error is alpha_bar on average
     assert float(history.loss[0]) == pytest.approx(float(SCHEDULE.alpha_bar.mean()), abs=0.15)
     assert float(history.loss[-10:].mean()) < 0.4 * float(SCHEDULE.alpha_bar.mean())
     assert next(net.parameters()).dtype == torch.float32
-    out = mih.sample(
-        net, SCHEDULE, 3, (1, 16, 16), window=(0, 5), generator=seeded(), progress=False
-    )
+    settings = {"observe": [mih.Hal(last=5)], "generator": seeded(), "progress": False}
+    out = mih.sample(net, SCHEDULE.ddpm(), 3, (1, 16, 16), **settings)
     assert out.x.shape == (3, 1, 16, 16)
     assert out.hal.shape == (3,)
 
@@ -239,7 +246,7 @@ def test_a_few_steps_lower_the_loss_and_it_samples():
 @pytest.mark.parametrize("stop_at", [None, 5])
 def test_the_average_of_the_weights_is_that_of_a_loop_by_hand(monkeypatch, stop_at):
     seen, step = [], torch.optim.Adam.step
-    net = mih.UNet(channels=8, multipliers=(1,), schedule=SCHEDULE, generator=seeded())
+    net = denoiser(channels=8, multipliers=(1,), generator=seeded())
     start = [w.detach().clone() for w in net.parameters()]
 
     def watched(self, *args, **kwargs):
@@ -249,7 +256,7 @@ def test_the_average_of_the_weights_is_that_of_a_loop_by_hand(monkeypatch, stop_
         seen.append([w.detach().clone() for w in net.parameters()])
 
     monkeypatch.setattr(torch.optim.Adam, "step", watched)
-    train(net, 12, ema=0.5)
+    train(net, 12, observe=[mih.EMA(0.5)], stoppable=True)
     assert len(seen) == (stop_at or 12)
     for i, weight in enumerate(net.parameters()):
         mean = start[i]
@@ -261,11 +268,12 @@ def test_the_average_of_the_weights_is_that_of_a_loop_by_hand(monkeypatch, stop_
 
 
 def test_training_goes_on_from_its_checkpoint(monkeypatch, tmp_path):
-    monkeypatch.setattr(training._Keeper, "every", 0)  # after each step
     path = tmp_path / "sub" / "training.pt"
-    settings = {"ema": 0.9}
     whole = toy()
-    expected = train(whole, 8, **settings)
+    expected = train(whole, 8, observe=[mih.EMA(0.9)])
+
+    def kept():
+        return [mih.EMA(0.9), mih.Checkpoint(path, every=0)]  # after each step
 
     class Stopped(Exception):
         """Power cut."""
@@ -281,26 +289,26 @@ def test_training_goes_on_from_its_checkpoint(monkeypatch, tmp_path):
     with monkeypatch.context() as patch:
         patch.setattr(mih.UNet, "forward", cut)
         with pytest.raises(Stopped):
-            train(toy(), 8, checkpoint=path, **settings)
-    net = toy(seed=9)
-    found = train(net, 8, checkpoint=path, **settings)
+            train(toy(), 8, observe=kept())
+    net = toy()
+    found = train(net, 8, observe=kept())
     assert torch.equal(found.loss, expected.loss)
     for a, b in zip(net.parameters(), whole.parameters(), strict=True):
         assert torch.equal(a, b)
     # and a finished one is not trained again
     monkeypatch.setattr(mih.UNet, "forward", None)
-    again = toy(seed=10)
-    finished = train(again, 8, checkpoint=path, **settings)
+    again = toy()
+    finished = train(again, 8, observe=kept())
     assert torch.equal(finished.loss, expected.loss)
     assert finished.seconds >= found.seconds > 0
-    assert torch.equal(again.x_out.weight, whole.x_out.weight)
+    assert torch.equal(again.net.x_out.weight, whole.net.x_out.weight)
     assert [p.name for p in path.parent.iterdir()] == ["training.pt"]
     with refusal("checkpoint", "training.pt"):
-        train(toy(), 9, checkpoint=path, **settings)
+        train(toy(), 9, observe=kept())
 
 
 def toy(seed=0):
-    return mih.UNet(channels=8, multipliers=(1, 1), schedule=SCHEDULE, generator=seeded(seed))
+    return denoiser(channels=8, multipliers=(1, 1), generator=seeded(seed))
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -308,11 +316,11 @@ def test_an_artifact_builds_it_again(tmp_path, monkeypatch, half):
     monkeypatch.setenv("MIH_ARTIFACTS", str(tmp_path))
     net, chain = unet(torch.float32), {"steps": 20, "beta_start": 0.02, "beta_end": 0.6}
     config = {"schedule": chain}
-    mih.save_artifact(
+    save_artifact(
         "some-unet", {}, recipe="make it", config=config, seed=0, seconds=1, net=net, half=half
     )
     a = mih.artifact("some-unet")
-    assert a.record["config"] == config | {"unet": net.config}
+    assert a.record["config"] == config | {"unet": net.net.config}
     assert {w.dtype.name for w in a.weights.values()} == {"float16" if half else "float32"}
     for name, weight in a.net.state_dict().items():
         expected = net.state_dict()[name]
@@ -324,7 +332,7 @@ def test_an_artifact_builds_it_again(tmp_path, monkeypatch, half):
 def test_the_whole_one_fits_into_two_megabytes(tmp_path, monkeypatch):
     monkeypatch.setenv("MIH_ARTIFACTS", str(tmp_path))
     net = mih.UNet(generator=seeded())
-    mih.save_artifact("a", {}, recipe="", config={}, seed=0, seconds=1, net=net, half=True)
+    save_artifact("a", {}, recipe="", config={}, seed=0, seconds=1, net=net, half=True)
     assert (tmp_path / "a.npz").stat().st_size < 1.5e6
 
 
@@ -332,16 +340,18 @@ def test_the_whole_one_fits_into_two_megabytes(tmp_path, monkeypatch):
 
 
 def test_it_stays_on_a_device_that_is_not_the_cpu():
-    net = mih.UNet(channels=8, schedule=SCHEDULE).to("meta")
-    out = mih.sample(net, SCHEDULE, 5, (1, 16, 16), window=(0, 3), progress=False)
+    net = denoiser(channels=8).to("meta")
+    settings = {"observe": [mih.Hal(last=3)], "progress": False}
+    out = mih.sample(net, SCHEDULE.ddpm(), 5, (1, 16, 16), **settings)
     assert out.x.device.type == "meta"
     assert out.x.shape == (5, 1, 16, 16)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_it_trains_on_a_gpu():
-    net = mih.UNet(channels=8, schedule=SCHEDULE, generator=seeded()).to("cuda")
-    history = train(net, 60, lr=5e-3, ema=0.9, generator=torch.Generator("cuda").manual_seed(0))
+    net = denoiser(channels=8, generator=seeded()).to("cuda")
+    generator = torch.Generator("cuda").manual_seed(0)
+    history = train(net, 60, lr=5e-3, observe=[mih.EMA(0.9)], generator=generator)
     assert float(history.loss[-10:].mean()) < 0.3
 
 
@@ -357,7 +367,7 @@ def test_it_trains_on_a_gpu():
         ({"multipliers": (1, 0)}, "multipliers", "0"),
         ({"colours": 0}, "colours", "0"),
         ({"patch": 0}, "patch", "0"),
-        ({"schedule": SCHEDULE.respaced(5)}, "schedule", "respaced"),
+        ({"steps": 0}, "steps", "0"),
     ],
 )
 def test_bad_settings_are_refused(settings, name, value):
@@ -373,5 +383,5 @@ def test_images_that_do_not_fit_are_refused(shape):
 
 @pytest.mark.parametrize("ema", [0.0, 1.0, -0.5, float("nan")])
 def test_a_bad_average_is_refused(ema):
-    with refusal("ema", str(ema)):
-        train(toy(), 1, ema=ema)
+    with refusal("decay", str(ema)):
+        mih.EMA(ema)

@@ -1,15 +1,18 @@
 """The loop of generations: against closed forms, by hand, and in a process that is killed."""
 
 import math
+import os
+import re
 import signal
 import subprocess
 import sys
-import textwrap
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+import slow_generations
 import torch
 from conftest import refusal
 
@@ -19,8 +22,15 @@ from mih_utils import gaussian_refit, recursion
 ROOT = Path(__file__).resolve().parents[1]
 
 
+FITTED = []  # one entry for every fit_gaussian; lists that a function names are no part of it
+STOP = []  # exceptions that the next fits raise
+
+
 def fit_gaussian(data, generator):
     """Maximum likelihood, one Gaussian for each column."""
+    FITTED.append(len(data))
+    if STOP:
+        raise STOP.pop()
     return data.mean(dim=0), data.std(dim=0, correction=0)
 
 
@@ -216,13 +226,13 @@ def candidates(hal, n, memory=None, keep=None, seed=0):
     """What `keep` keeps of candidates that are numbered and have the given Hal, again and again."""
     hal, drawn = torch.tensor(hal), []
 
-    def more(m):
+    def draw_candidates(m):
         rows = torch.arange(sum(drawn), sum(drawn) + m)
         drawn.append(m)
-        return mih.Samples(rows[:, None].float(), hal[rows % len(hal)])
+        return mih.Samples(rows[:, None].float(), hal=hal[rows % len(hal)])
 
     memory = {} if memory is None else memory
-    kept = keep(more, n, memory, torch.Generator().manual_seed(seed))
+    kept = keep(draw_candidates, n, memory, torch.Generator().manual_seed(seed))
     assert len(kept.x) == n
     assert kept.hal.equal(hal[kept.x[:, 0].long() % len(hal)])  # each with its own
     return kept.x[:, 0].tolist(), drawn, memory
@@ -398,24 +408,22 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path, protocol, stop_af
     torch.manual_seed(5)  # the global generator plays no part
     assert same(run(generations=5, **settings), whole)
 
-    def never(*_):
-        raise AssertionError("nothing is left to do")
-
-    again = run(generations=5, fit=never, draw=never, **settings)
+    FITTED.clear()
+    again = run(generations=5, **settings)
     assert same(again, whole)
-    assert [a.seconds for a in again] == [
-        r.seconds for r in run(generations=5, fit=never, draw=never, **settings)
-    ]
+    assert [a.seconds for a in again] == [r.seconds for r in run(generations=5, **settings)]
+    assert not FITTED  # nothing was left to do
 
 
 def test_an_error_loses_no_finished_generation(tmp_path):
-    def fit(data, generator):
-        if len(list(tmp_path.glob("*.pt"))) == 2:
-            raise KeyboardInterrupt
-        return fit_gaussian(data, generator)
-
+    unfinished = recursion.run(
+        real(), fit_gaussian, draw_gaussian, 4, folder=tmp_path, progress=False
+    )
     with pytest.raises(KeyboardInterrupt):
-        run(generations=4, fit=fit, folder=tmp_path)
+        for generation in unfinished:
+            if generation.number == 1:
+                STOP.append(KeyboardInterrupt())
+    assert len(list(tmp_path.glob("*.pt"))) == 2
     assert same(run(generations=4, folder=tmp_path), run(generations=4))
 
 
@@ -438,7 +446,7 @@ def test_a_file_holds_no_more_than_is_left(tmp_path):
 
     def draw(model, n, generator):
         many = torch.randn(1000 * n, 3, dtype=torch.float64, generator=generator)
-        return mih.Samples(many[:n], many[:n, 0].abs())
+        return mih.Samples(many[:n], hal=many[:n, 0].abs())
 
     def measure(model, drawn, kept):
         return {"sheet": kept.x[:2]}
@@ -448,49 +456,42 @@ def test_a_file_holds_no_more_than_is_left(tmp_path):
 
 
 SLOW = """
-    import time
-    import torch
-    from mih_utils import Samples, recursion
+import sys
+import slow_generations
 
-    def fit(data, generator):
-        print("fitting", flush=True)
-        time.sleep(0.2)
-        return data.mean(dim=0), data.std(dim=0, correction=0)
-
-    def draw(model, n, generator):
-        noise = torch.randn(n, 3, dtype=torch.float64, generator=generator)
-        return Samples(model[0] + model[1] * noise, noise[:, 0].abs())
-
-    def measure(model, drawn, kept):
-        return {{"mean": model[0], "variance": model[1].square()}}
-
-    noise = torch.randn(10, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    keep = recursion.below_first(removed=0.1)
-    settings = {{"keep": keep, "measure": measure, "folder": {folder!r}, "progress": False}}
-    for record in recursion.run(noise, fit, draw, 5, **settings):
-        print("done", flush=True)
+for record in slow_generations.run(sys.argv[1]):
+    print("done", flush=True)
 """
 
 
-def test_a_killed_process_loses_nothing_finished(tmp_path):
+def test_a_killed_process_loses_nothing_finished(tmp_path, capsys):
     """SIGKILL in the middle of the third generation."""
-    code = textwrap.dedent(SLOW).format(folder=str(tmp_path))
-    command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-c", SLOW, str(tmp_path)]
+    here = os.pathsep.join([str(Path(__file__).parent), str(ROOT)])
+    with subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": here}, stdout=subprocess.PIPE, text=True
+    ) as process:
         lines = [process.stdout.readline().strip() for _ in range(5)]
         process.send_signal(signal.SIGKILL)
         assert process.wait(timeout=30) == -signal.SIGKILL
     assert lines == ["fitting", "done", "fitting", "done", "fitting"]
     assert len(list(tmp_path.glob("*.pt"))) == 2
-    fitted = []
+    resumed = list(slow_generations.run(tmp_path))
+    assert capsys.readouterr().out.split() == ["fitting"] * 3
+    assert same(resumed, list(slow_generations.run(None)))
 
-    def fit(data, generator):
-        fitted.append(1)
-        return fit_gaussian(data, generator)
 
-    resumed = run(generations=5, fit=fit, folder=tmp_path, **FILTERED)
-    assert len(fitted) == 3
-    assert same(resumed, run(generations=5, **FILTERED))
+def other_fit(data, generator):
+    return data.median(dim=0).values, data.std(dim=0, correction=0)
+
+
+def other_draw(model, n, generator):
+    out = draw_gaussian(model, n, generator)
+    return mih.Samples(2 * out.x, hal=out.hal)
+
+
+def scaled_fit(scale):
+    return lambda data, generator: (scale * data.mean(dim=0), data.std(dim=0, correction=0))
 
 
 @pytest.mark.parametrize(
@@ -499,15 +500,41 @@ def test_a_killed_process_loses_nothing_finished(tmp_path):
         {"seed": 1},
         {"protocol": "accumulate"},
         {"keep": recursion.lowest_hal(0.5)},
+        {"keep": recursion.at_random(0.2)},
         {"data": real(seed=1)},
+        {"fit": other_fit},
+        {"draw": other_draw},
+        {"measure": fit_both},
+        {"shown": 3},
     ],
     ids=lambda change: next(iter(change)),
 )
 def test_the_folder_of_another_run_is_refused(tmp_path, change):
     good = {"folder": tmp_path, "keep": recursion.lowest_hal(0.2)}
     run(**good)
-    with refusal("folder", "of a run with protocol replace, seed 0, lowest_hal(0.2)"):
+    (name,) = change
+    message = f"^folder is '{re.escape(str(tmp_path))}'.* another {name}: use another folder$"
+    with pytest.raises(ValueError, match=message):
         run(**{**good, **change})
+
+
+def test_two_lambdas_are_told_apart(tmp_path):
+    """They have one name, and differ in what they do, or in a number that they close over."""
+    keep = [lambda draw, n, memory, g: draw(n), lambda draw, n, memory, g: draw(n)]
+    keep[1] = lambda draw, n, memory, g: mih.Samples(draw(n).x.flip(0), hal=draw(n).hal)
+    run(keep=keep[0], fit=scaled_fit(1.0), folder=tmp_path)
+    assert same(*(run(keep=keep[0], fit=scaled_fit(1.0), folder=f) for f in (tmp_path, None)))
+    with refusal("folder", "another keep"):
+        run(keep=keep[1], fit=scaled_fit(1.0), folder=tmp_path)
+    with refusal("folder", "another fit"):
+        run(keep=keep[0], fit=scaled_fit(2.0), folder=tmp_path)
+
+
+def test_a_damaged_folder_is_refused(tmp_path):
+    run(folder=tmp_path)
+    (tmp_path / "generation-001.pt").write_bytes(b"something else")
+    with pytest.raises(ValueError, match=r"folder .*generation-001\.pt: use another folder"):
+        run(folder=tmp_path)
 
 
 # With a network
@@ -519,14 +546,14 @@ def test_a_diffusion_model_trained_on_its_own_samples(tmp_path):
 
     def fit(data, generator):
         net = mih.ToyDenoiser(dim=1, width=16, steps=20, generator=generator)
-        checkpoint = tmp_path / f"{generator.initial_seed()}.pt"
-        settings = {"batch": 64, "progress": False, "checkpoint": checkpoint}
+        checkpoint = mih.Checkpoint(tmp_path / f"{generator.initial_seed()}.pt")
+        settings = {"batch": 64, "progress": False, "observe": [checkpoint]}
         mih.train(net, data, schedule, 20, generator=generator, **settings)
         return net
 
     def draw(net, n, generator):
-        settings = {"window": (0, 5), "progress": False, "generator": generator}
-        return mih.sample(net, schedule, n, (1,), **settings)
+        settings = {"observe": [mih.Hal(last=5)], "progress": False, "generator": generator}
+        return mih.sample(net, schedule.ddpm(), n, (1,), **settings)
 
     def measure(net, drawn, kept):
         return {"hallucinated": mih.mode_census(mixture, kept.x).hallucinated}
@@ -550,7 +577,7 @@ def test_the_loop_runs_where_the_data_lie():
             placed.append(generator.device.type)
             mean, std = model
             x = mean + std * torch.randn(n, 3, device="cuda", generator=generator)
-            return mih.Samples(x, x[:, 0].abs())
+            return mih.Samples(x, hal=x[:, 0].abs())
 
         data = real().float().cuda()
         records = run(data, 3, draw=draw, protocol=protocol, keep=recursion.below_first())
@@ -574,7 +601,7 @@ def test_the_loop_runs_where_the_data_lie():
         ({"draw": lambda m, n, g: torch.zeros(n, 4)}, "shape of what draw gives", "(10, 4)"),
         ({"draw": lambda m, n, g: torch.zeros(n - 1, 3)}, "shape of what draw gives", "(9, 3)"),
         ({"draw": lambda m, n, g: torch.full((n, 3), math.nan)}, "what draw gives", "not finite"),
-        ({"keep": lambda more, n, memory, g: more(n + 1)}, "shape of what keep gives", "(11, 3)"),
+        ({"keep": lambda draw, n, memory, g: draw(n + 1)}, "shape of what keep gives", "(11, 3)"),
     ],
 )
 def test_run_refuses(change, named, value):
@@ -603,3 +630,34 @@ def test_closed_forms_refuse(change, named, value):
     ):
         with refusal(named, value):
             function(**{"n": 10, "fits": 3, **change})
+
+
+# Widths by the exact score
+
+
+@pytest.mark.parametrize("variance", ["large", "small"])
+def test_the_width_by_hand_is_that_of_the_exact_density(variance):
+    """A lone mode: the whole density is known, and so is its width."""
+    std = 0.05
+    mixture, schedule = mih.GaussianMixture.line([0.0], std), mih.Schedule.linear(300, 3e-3, 0.3)
+    chain = schedule.ddpm(variance=variance)
+    grid = torch.linspace(-0.6, 0.6, 4001, dtype=torch.float64)
+    density = mih.exact_density(mih.ExactDenoiser(mixture, schedule), chain, grid, progress=False)
+    spacing = float(grid[1] - grid[0])
+    width = float((density.p * density.grid**2).sum() * spacing) ** 0.5
+    found = mih.width_by_exact_chain(std, chain)
+    assert found == pytest.approx(width / std, rel=1e-3)
+    assert abs(found - 1) > 0.01  # or there would be nothing to tell
+
+
+def test_widths_go_on_from_each_other():
+    chain = mih.Schedule.linear(200, 5e-3, 0.2).ddpm()
+    widths = recursion.exact_widths(0.1, chain, 3)
+    assert len(widths) == 4 and widths[0] == 1
+    for before, after in pairwise(widths):
+        assert after == pytest.approx(before * mih.width_by_exact_chain(0.1 * before, chain))
+    for bad in (0, -1.0, math.inf):
+        with refusal("std", str(bad)):
+            mih.width_by_exact_chain(bad, chain)
+    with refusal("generations", "0"):
+        recursion.exact_widths(0.1, chain, 0)

@@ -5,7 +5,9 @@ settings, torch's version and the code that computed them. A recipe that was sto
 """
 
 import hashlib
+import io
 import json
+import platform
 import time
 from pathlib import Path
 
@@ -13,10 +15,12 @@ import numpy as np
 import torch
 
 import mih_utils as mih
+from mih_utils.artifacts import WEIGHTS, folder, require_name
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / "_build" / "artifacts"
 PACKAGE = ROOT / "mih_utils"
+KINDS = {mih.ToyDenoiser: "net", mih.UNet: "unet", mih.DigitClassifier: "classifier"}
 SCHEDULE = {"steps": 1000, "beta_start": 1e-3, "beta_end": 0.2}
 TRAINING_CODE = ("_checks", "_device", "mixture", "schedule", "denoisers", "training")
 
@@ -44,48 +48,87 @@ def kept(compute, settings, code):
         return {name: stored[name] for name in stored.files}
 
 
+def save_artifact(
+    name: str,
+    arrays: dict[str, np.ndarray],
+    *,
+    recipe: str,
+    config: dict,
+    seed: int | list[int],
+    seconds: float,
+    net: mih.ToyDenoiser | mih.VelocityTarget | mih.DigitClassifier | None = None,
+    half: bool = False,
+) -> Path:
+    """Write an artifact and its record; returns the path of the record.
+
+    arrays: to store, by name. recipe: the command that makes it. config: what the recipe used, as
+    plain values; its parts "mixture", "schedule" and "net" (or "unet", "classifier") rebuild the
+    objects of these names. half: store the weights as float16, which takes half the room.
+    """
+    require_name(name)
+    if net is not None:
+        net = getattr(net, "net", net)  # out of its VelocityTarget
+        arrays = {**arrays, **weights_of(net, half)}
+        config = {**config, KINDS[type(net)]: net.config}
+    for key, array in arrays.items():
+        if np.asarray(array).dtype == object:
+            raise ValueError(f"arrays[{key!r}] has objects, which would have to be pickled")
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    record = {
+        "name": name,
+        "recipe": recipe,
+        "config": config,
+        "seed": seed,
+        "package_version": mih.__version__,
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "threads": torch.get_num_threads(),
+        },
+        "seconds": round(seconds),
+        "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
+    }
+    note = (json.dumps(record, indent=2) + "\n").encode()
+    folder().mkdir(parents=True, exist_ok=True)
+    for path, content in ((f"{name}.npz", buffer.getvalue()), (f"{name}.json", note)):
+        partial = folder() / f"{path}.partial"
+        partial.write_bytes(content)
+        partial.replace(folder() / path)
+    return folder() / f"{name}.json"
+
+
 def train_toy(means, std, weights, points, steps, batch, seed):
-    """The weights and the curves of a toy network trained on a mixture, and whether all of it."""
+    """The weights and the curves of a toy network trained on a mixture."""
     generator = torch.Generator().manual_seed(seed)
     mixture = mih.GaussianMixture(means, std, weights)
     schedule = mih.Schedule.linear(**SCHEDULE)
     net = mih.ToyDenoiser(dim=mixture.dim, generator=generator)
-    history = mih.train(
-        net,
-        mixture.sample(points, generator),
-        schedule,
-        steps,
-        batch=batch,
-        exact=mih.ExactDenoiser(mixture, schedule),
-        generator=generator,
-    )
+    excess = mih.ExcessLoss(mih.ExactDenoiser(mixture, schedule))
+    data = mixture.sample(points, generator)
+    settings = {"batch": batch, "observe": [excess], "generator": generator}
+    history = mih.train(net, data, schedule, steps, **settings)
     curves = {
         "loss": history.loss.numpy(),
-        "excess": history.excess.numpy(),
-        "excess_steps": np.array(history.excess_steps),
+        "excess": excess.excess.numpy(),
+        "excess_steps": np.array(excess.steps),
     }
-    curves["interrupted"] = np.array(history.interrupted)
     return curves | weights_of(net)
 
 
-def weights_of(net):
-    """The weights of a network as arrays, to be kept."""
-    return {f"net.{name}": w.numpy() for name, w in net.state_dict().items()}
+def weights_of(net, half=False):
+    """The weights of a network as arrays, to be kept; half: as float16."""
+    weights = {name: w.cpu().half() if half else w.cpu() for name, w in net.state_dict().items()}
+    return {WEIGHTS + name: w.numpy() for name, w in weights.items()}
 
 
 def with_weights(net, arrays):
     """The network with the weights that are among the arrays, and the other arrays."""
-    weights = {name for name in arrays if name.startswith("net.")}
-    net.load_state_dict({name[4:]: torch.from_numpy(arrays[name]) for name in weights})
+    weights = {name for name in arrays if name.startswith(WEIGHTS)}
+    stored = {name.removeprefix(WEIGHTS): torch.from_numpy(arrays[name]) for name in weights}
+    net.load_state_dict(stored)
     return net.eval(), {name: a for name, a in arrays.items() if name not in weights}
-
-
-def train_whole(**settings):
-    """`train_toy`, which must not be kept when it was stopped half-way."""
-    result = train_toy(**settings)
-    if result.pop("interrupted"):
-        raise KeyboardInterrupt
-    return result
 
 
 def trained(mixture, points, steps, batch, seed):
@@ -93,7 +136,7 @@ def trained(mixture, points, steps, batch, seed):
     settings = {"means": mixture.means.tolist(), "std": mixture.std}
     settings |= {"weights": mixture.weights.tolist(), "points": points, "steps": steps}
     code = [PACKAGE / f"{name}.py" for name in TRAINING_CODE]
-    arrays = kept(train_whole, settings | {"batch": batch, "seed": seed}, code)
+    arrays = kept(train_toy, settings | {"batch": batch, "seed": seed}, code)
     seconds = float(arrays.pop("seconds"))
     return *with_weights(mih.ToyDenoiser(dim=mixture.dim), arrays), seconds
 
@@ -107,7 +150,7 @@ def save(name, arrays, mixture=None, *, seed, seconds, net=None, half=False, **c
     if mixture is not None:
         data = {"means": mixture.means.tolist(), "std": mixture.std}
         known = {"mixture": data, **known}
-    mih.save_artifact(
+    save_artifact(
         name,
         arrays,
         recipe=f"python tools/artifacts.py {name}",

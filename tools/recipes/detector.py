@@ -87,7 +87,7 @@ def reports(x0_hat, hallucinated, seed):
     rows = []
     for last in range(2, min(LAST // 2, len(x0_hat)) + 1):
         generator = torch.Generator().manual_seed(seed)
-        hal = mih.hal(x0_hat[:last])
+        hal = mih.Hal.of(x0_hat[:last])
         r = mih.detection_report(hal, hallucinated, removed=WANTED, generator=generator)
         auc, removed, retained = r.auc_interval, r.removed_interval, r.retained_interval
         rows.append([r.auc, *auc, r.removed, *removed, r.retained, *retained])
@@ -98,14 +98,14 @@ def one_case(data, training, seed, steps, eta, n):
     """Sample from a network; scan the windows and report on those that reach the end."""
     mixture, schedule = DATA[data], mih.Schedule.linear(**SCHEDULE)
     net = trained(mixture, **TRAINING[training], seed=seed)[0]
-    chain = schedule.respaced(steps) if steps < 1000 else mih.Schedule(schedule.beta[:NOISE_ONLY])
+    chain = schedule.ddpm(steps) if eta == 1 else schedule.ddim(steps, eta)
+    chain = chain.last(NOISE_ONLY) if steps == 1000 else chain
     out = mih.sample(
         net,
         chain,
         n,
         (mixture.dim,),
-        keep=range(min(LAST, steps)),
-        eta=eta,
+        observe=[mih.Keep("x0_hat", last=min(LAST, steps))],
         progress=False,
         generator=torch.Generator().manual_seed(100 + seed),
     )
@@ -118,7 +118,7 @@ def one_case(data, training, seed, steps, eta, n):
         "reports": reports(x0_hat, hallucinated, seed),
         "hallucinated": np.array(int(hallucinated.sum())),
         "x": out.x.numpy(),
-        "hal": mih.hal(x0_hat[:WINDOW]).numpy(),
+        "hal": mih.Hal.of(x0_hat[:WINDOW]).numpy(),
     }
 
 

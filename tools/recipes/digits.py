@@ -2,6 +2,8 @@
 
 import numpy as np
 import torch
+from torch.nn import functional as F
+from tqdm import tqdm
 
 import mih_utils as mih
 
@@ -22,12 +24,38 @@ def split(data, seed):
     return images[train], labels[train], images[test], labels[test]
 
 
+def train_classifier(
+    net, images, labels, epochs=5, *, batch=128, lr=3e-3, progress=True, generator=None
+):
+    """Train a classifier in place, with cross-entropy and Adam; the loss at each step: (steps,).
+
+    images: (n, 1, height, width) in [-1, 1]; labels: (n,), 0 … 9; the generator shuffles them.
+    """
+    optimiser = torch.optim.Adam(net.parameters(), lr=lr)
+    steps = epochs * -(-len(images) // batch)
+    annealing = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps)
+    losses = []
+    net.train()
+    with tqdm(total=steps, desc="classifier", disable=not progress, leave=False) as bar:
+        for _ in range(epochs):
+            for rows in torch.randperm(len(images), generator=generator).split(batch):
+                loss = F.cross_entropy(net(images[rows]), labels[rows])
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                annealing.step()
+                losses.append(loss.detach())
+                bar.update()
+    net.eval()
+    return torch.stack(losses)
+
+
 def train(data, epochs, batch, seed):
     """Weights, loss curve, and the accuracy on digits that it has not seen."""
     images, labels, *unseen = split(data, seed)
     generator = torch.Generator().manual_seed(seed)
     net = mih.DigitClassifier(generator=generator)
-    loss = mih.train_classifier(net, images, labels, epochs, batch=batch, generator=generator)
+    loss = train_classifier(net, images, labels, epochs, batch=batch, generator=generator)
     accuracy = np.array(net.accuracy(*unseen))
     return weights_of(net) | {"loss": loss.numpy(), "accuracy": accuracy}
 

@@ -53,11 +53,11 @@ def one_run(distance, std, points, steps, seed):
     mixture, grid = line_of_three(distance, std)
     schedule = mih.Schedule.linear(**SCHEDULE)
     net = trained(mixture, points, steps, 512, seed)[0]
-    result = {"p": generated(net, schedule, grid)}
+    result = {"p": generated(net, schedule.ddpm(), grid)}
     if {**BASE, "steps": steps} == settings:  # what the staircase explorer shows
         result["x0_hat"] = staircase(net, schedule)
     if settings == BASE:
-        chains = [schedule.respaced(k) for k in SAMPLING_STEPS]
+        chains = [schedule.ddpm(k) for k in SAMPLING_STEPS]
         result["chain_p"] = np.stack([generated(net, chain, grid) for chain in chains])
     return result
 
@@ -80,12 +80,12 @@ def staircase_grid(schedule):
 def staircase(net, schedule):
     """x0_hat of a network on `staircase_grid`: (levels, points)."""
     rows = zip(LEVELS, staircase_grid(schedule).float(), strict=True)
-    return np.stack([mih.x0_hat(net, x[:, None], t, schedule)[:, 0].numpy() for t, x in rows])
+    return np.stack([mih.predict_x0(net, x[:, None], t, schedule)[:, 0].numpy() for t, x in rows])
 
 
 def exact_rate(mixture, grid, schedule, chain=None):
     """The rate of the exact denoiser in a chain (default: all steps)."""
-    p = generated(mih.ExactDenoiser(mixture, schedule), chain or schedule, grid)
+    p = generated(mih.ExactDenoiser(mixture, schedule), chain or schedule.ddpm(), grid)
     return middle_of_gaps(p, grid, mixture)
 
 
@@ -125,7 +125,7 @@ def make_sweeps():
         [[middle_of_gaps(p, grid, mixture) for p in row] for row in zip(*base, strict=True)]
     )
     arrays["chain_exact"] = np.array(
-        [exact_rate(mixture, grid, schedule, schedule.respaced(k)) for k in SAMPLING_STEPS]
+        [exact_rate(mixture, grid, schedule, schedule.ddpm(k)) for k in SAMPLING_STEPS]
     )
     arrays["levels"] = np.array(LEVELS)
     arrays["x_t"] = staircase_grid(mih.Schedule.linear(**SCHEDULE)).float().numpy()

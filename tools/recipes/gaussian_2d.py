@@ -70,7 +70,7 @@ def measured_density(name, seed):
         denoiser = mih.ExactDenoiser(mixture, schedule)
     else:
         denoiser = trained(mixture, **LONG, seed=seed)[0]
-    density = generated(denoiser, schedule, mixture)
+    density = generated(denoiser, schedule.ddpm(), mixture)
     return {"p": density.p.float().numpy(), "lost": np.array(density.lost)}
 
 
@@ -115,7 +115,7 @@ def one_run(points, std, imbalance, steps, seed, chain):
         denoiser = mih.ExactDenoiser(mixture, schedule)
     else:
         denoiser = trained(mixture, points, steps, BATCH, seed)[0]
-    return measure(denoiser, schedule.respaced(chain), mixture)
+    return measure(denoiser, schedule.ddpm(chain), mixture)
 
 
 def runs_of_sweep():

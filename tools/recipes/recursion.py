@@ -12,9 +12,11 @@ from torch.nn import functional as F
 
 import mih_utils as mih
 from mih_utils import recursion
+from mih_utils._fingerprint import digest
 
 from . import digits, gaussian_1d, gaussian_2d, shapes
 from .common import CACHE, PACKAGE, kept, key_of, save
+from .divergences import kl_divergence, total_variation
 
 TRAINING_CODE = [PACKAGE / f"{n}.py" for n in ("schedule", "denoisers", "unet", "training")]
 CODE = [
@@ -49,19 +51,24 @@ def policies(extra):
 
 def trained(net, data, schedule, generator, **training):
     """The network, trained on the data; a second call with the same goes on, or loads it."""
-    settings = [training, net.config, schedule.beta.tolist(), generator.initial_seed()]
+    settings = [
+        training,
+        getattr(net, "net", net).config,
+        schedule.beta.tolist(),
+        generator.initial_seed(),
+    ]
     settings.append(hashlib.sha256(data.numpy().tobytes()).hexdigest())
-    checkpoint = CACHE / f"training-{key_of(settings, TRAINING_CODE)}.pt"
-    training |= {"checkpoint": checkpoint, "generator": generator}
-    if mih.train(net, data, schedule, **training).interrupted:
-        raise KeyboardInterrupt
+    checkpoint = mih.Checkpoint(CACHE / f"training-{key_of(settings, TRAINING_CODE)}.pt")
+    average = [mih.EMA(training.pop("ema"))] if "ema" in training else []
+    observe = [*average, checkpoint]
+    mih.train(net, data, schedule, **training, observe=observe, generator=generator)
     return net
 
 
 def generations(what, policy, seed, data, settings, **functions):
     """All generations of a policy; a second call goes on after the last finished one."""
     protocol, keep = policy
-    key = key_of([settings, protocol, keep.__name__, seed], [*CODE, __file__])
+    key = key_of([settings, protocol, digest(keep), seed], [*CODE, __file__])
     run = recursion.run(
         data,
         generations=settings["generations"],
@@ -102,7 +109,7 @@ def line_run(policy, seed):
     def fit(data, generator):
         net = mih.ToyDenoiser(dim=1, generator=generator)
         trained(net, data, schedule, generator, **LINE["training"])
-        return mih.exact_density(net, schedule, grid, progress=False)
+        return mih.exact_density(net, schedule.ddpm(), grid, progress=False)
 
     def draw(density, n, generator):
         return density.sample(n, generator)
@@ -113,8 +120,8 @@ def line_run(policy, seed):
             "outside": density.mass_outside(mixture, K),
             "between": sum(density.gap_masses(mixture, K)[1:-1]),
             "widths": density.widths(mixture),
-            "tv": mih.total_variation(density, mixture),
-            "kl": mih.kl_divergence(density, mixture),
+            "tv": total_variation(density, mixture),
+            "kl": kl_divergence(density, mixture),
         }
 
     data = mixture.sample(LINE["points"], torch.Generator().manual_seed(seed))
@@ -146,19 +153,18 @@ def grid_fit(data, generator):
     return trained(net, data, mih.Schedule.linear(**CHAIN), generator, **GRID["training"])
 
 
-def grid_draw(net, n, generator, **settings):
-    schedule = mih.Schedule.linear(**CHAIN)
-    return mih.sample(
-        net, schedule, n, (2,), window=WINDOW, progress=False, generator=generator, **settings
-    )
+def grid_draw(net, n, generator, observe=()):
+    chain = mih.Schedule.linear(**CHAIN).ddpm()
+    observe = [mih.Hal(first=WINDOW[0], last=WINDOW[1]), *observe]
+    settings = {"observe": observe, "progress": False, "generator": generator}
+    return mih.sample(net, chain, n, (2,), **settings)
 
 
 def area(hal, hallucinated):
     """Area under the ROC curve, nan if there is no hallucination."""
     if not hallucinated.any() or hallucinated.all():
         return float("nan")
-    false_positive, true_positive = mih.roc(hal[hallucinated], hal[~hallucinated])
-    return float(torch.trapezoid(true_positive, false_positive.to(true_positive)))
+    return mih.auc(hal[hallucinated], hal[~hallucinated])
 
 
 def grid_measure(net, drawn, kept):
@@ -171,8 +177,8 @@ def grid_measure(net, drawn, kept):
         "middle": gaussian_2d.in_the_middle(mixture, kept.x).double().mean(),
         "alive": census.alive,
         "entropy": census.entropy,
-        "widths": census.width,
-        "shares": census.share,
+        "widths": census.widths,
+        "shares": census.shares,
         "auc": area(drawn.hal, hallucinated),
     }
 
@@ -185,10 +191,10 @@ def grid_windows(n=20_000):
     """How well Hal finds the hallucinations of the first model, by the length of its window."""
     generator = recursion.generator_of(SEEDS[0], 0)
     net = grid_fit(grid_data(SEEDS[0]), generator)
-    out = grid_draw(net, n, generator, keep=range(max(WINDOWS)))
+    out = grid_draw(net, n, generator, [mih.Keep("x0_hat", last=max(WINDOWS))])
     hallucinated = gaussian_2d.DATA["grid25"].distance(out.x) > K
     x0_hat = out.x0_hat.flip(0)
-    return {"auc": np.array([area(mih.hal(x0_hat[:last]), hallucinated) for last in WINDOWS])}
+    return {"auc": np.array([area(mih.Hal.of(x0_hat[:last]), hallucinated) for last in WINDOWS])}
 
 
 def make_grid(name="recursion-grid"):
@@ -226,7 +232,8 @@ def image_fit(training):
 
     def fit(data, generator):
         schedule = mih.Schedule.linear(**shapes.CHAIN)
-        net = mih.UNet(patch=2, schedule=schedule, generator=generator)
+        net = mih.UNet(patch=2, steps=len(schedule), generator=generator)
+        net = mih.VelocityTarget(net, schedule)
         return trained(net, data, schedule, generator, **training)
 
     return fit
@@ -236,20 +243,17 @@ def image_draw(statistic):
     """draw for images, with statistic(x0_hat) of the steps watched as Hal."""
 
     def draw(net, n, generator):
-        schedule = mih.Schedule.linear(**shapes.CHAIN).respaced(DRAWN_STEPS)
-        steps = range(*WATCHED)
-        out = mih.sample(
-            net, schedule, n, (1, 32, 32), keep=steps, fixed_large=False, generator=generator
-        )
-        return mih.Samples(out.x.clamp(-1, 1), statistic(out.x0_hat))
+        chain = mih.Schedule.linear(**shapes.CHAIN).ddpm(DRAWN_STEPS, variance="small")
+        watch = mih.Keep("x0_hat", steps=range(*WATCHED))
+        out = mih.sample(net, chain, n, (1, 32, 32), observe=[watch], generator=generator)
+        return mih.Samples(out.x.clamp(-1, 1), hal=statistic(out.x0_hat))
 
     return draw
 
 
 def from_the_median(x0_hat):
     """D of chapter 4: how far the column that varies most is from that of a typical sample."""
-    variance = x0_hat[..., :30].var(dim=0, unbiased=False)
-    column = F.avg_pool2d(variance, (32, 10)).flatten(1).amax(dim=1)
+    column = mih.shapes.largest_column(x0_hat.var(dim=0, unbiased=False))
     return (column - column.median()).abs()
 
 
@@ -298,7 +302,7 @@ def mnist_run(policy, seed=0):
 
     functions = {
         "fit": image_fit(DIGITS["training"]),
-        "draw": image_draw(mih.hal),
+        "draw": image_draw(mih.Hal.of),
         "measure": lambda net, drawn, kept: (
             measure(kept.x) | {"drawn_white": (drawn.x > 0).double().mean()}
         ),
@@ -320,7 +324,7 @@ def save_images(name, runs, shown, settings, arrays=None):
     """Metrics, Hal of all that was drawn, and some of the images, in sixteen shades."""
     arrays = stacked(runs) | (arrays or {})
     for policy, (run, *_) in runs.items():
-        arrays[f"{policy}/x"] = np.stack([shapes.shades(g.x[:shown]) for g in run])
+        arrays[f"{policy}/x"] = np.stack([mih.to_shades(g.x[:shown]) for g in run])
         hal = [np.log10(g.hal.clamp(min=1e-9).numpy()) for g in run]
         arrays[f"{policy}/log10_hal"] = np.stack(hal).astype(np.float16)
     save(

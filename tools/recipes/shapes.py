@@ -26,32 +26,34 @@ ALONE = np.zeros((3, 3))  # pixels of different images are not neighbours
 
 def train_unet(size, images, steps, seed):
     """The weights and the loss of a U-Net; a second call goes on where one was stopped."""
-    settings = [CHAIN, TRAINING, unet(size).config, size, images, steps, seed]
+    settings = [CHAIN, TRAINING, unet(size).net.config, size, images, steps, seed]
     generator = torch.Generator().manual_seed(seed)
     net = unet(size, generator)
+    checkpoint = mih.Checkpoint(CACHE / f"training-{key_of(settings, CODE)}.pt")
     history = mih.train(
         net,
         mih.shapes.dataset(images, size, generator=generator),
         mih.Schedule.linear(**CHAIN),
         steps,
-        **TRAINING,
-        checkpoint=CACHE / f"training-{key_of(settings, CODE)}.pt",
+        batch=TRAINING["batch"],
+        lr=TRAINING["lr"],
+        observe=[mih.EMA(TRAINING["ema"]), checkpoint],
         generator=generator,
     )
-    if history.interrupted:
-        raise KeyboardInterrupt
-    return weights_of(net) | {"loss": history.loss.numpy(), "spent": np.array(history.seconds)}
+    return weights_of(net.net) | {"loss": history.loss.numpy(), "spent": np.array(history.seconds)}
 
 
 def unet(size, generator=None):
     """A U-Net that computes at 32 pixels: of 64 it sees two by two as one."""
-    return mih.UNet(patch=size // 32, schedule=mih.Schedule.linear(**CHAIN), generator=generator)
+    net = mih.UNet(patch=size // 32, steps=CHAIN["steps"], generator=generator)
+    return mih.VelocityTarget(net, mih.Schedule.linear(**CHAIN))
 
 
 def trained(training):
     """The network, its loss, and the seconds it took."""
-    net, curves = with_weights(unet(training["size"]), kept(train_unet, training, CODE))
-    return net, curves["loss"], float(curves["spent"])
+    net = unet(training["size"])
+    _, curves = with_weights(net.net, kept(train_unet, training, CODE))
+    return net.eval(), curves["loss"], float(curves["spent"])
 
 
 def draw(training, n, seed):
@@ -62,11 +64,9 @@ def draw(training, n, seed):
     """
     net, _, _ = trained(training)
     generator = torch.Generator().manual_seed(seed)
-    size, steps = training["size"], range(CHAIN["steps"])
-    chain = mih.Schedule.linear(**CHAIN)
-    out = mih.sample(
-        net, chain, n, (1, size, size), keep=steps, progress=False, generator=generator
-    )
+    size, chain = training["size"], mih.Schedule.linear(**CHAIN).ddpm()
+    settings = {"observe": [mih.Keep("x0_hat")], "progress": False, "generator": generator}
+    out = mih.sample(net, chain, n, (1, size, size), **settings)
     # counted from the end, as windows are, and 25 steps at a time
     x0_hat = out.x0_hat.flip(0).unflatten(0, (-1, STEP))
     sums, squares = x0_hat.sum(dim=1), x0_hat.square().sum(dim=1)
@@ -76,13 +76,12 @@ def draw(training, n, seed):
         some = slice(first // STEP, last // STEP)
         mean = sums[some].sum(dim=0) / (last - first)
         variance = squares[some].sum(dim=0) / (last - first) - mean.square()
-        columns = F.avg_pool2d(variance[..., : size // 3 * 3], (size, size // 3))
         patches = F.avg_pool2d(variance, PATCH, stride=1)
         whole = variance.flatten(1).mean(dim=1)
-        largest = [v.flatten(1).amax(dim=1) for v in (columns, patches)]
+        largest = [mih.shapes.largest_column(variance), patches.flatten(1).amax(dim=1)]
         of_components = largest_mean(variance[:, 0], components, n_components)
         spread.append(torch.stack([whole, *largest, of_components], dim=1))
-    return {"x": shades(out.x), "hal": torch.stack(spread, dim=1).numpy()}
+    return {"x": mih.to_shades(out.x), "hal": torch.stack(spread, dim=1).numpy()}
 
 
 def largest_mean(values, components, n_components):
@@ -99,11 +98,6 @@ def largest_mean(values, components, n_components):
 def image_of(components):
     """The number of the image that each pixel is in."""
     return np.broadcast_to(np.arange(len(components))[:, None, None], components.shape)
-
-
-def shades(images):
-    """Images in [-1, 1], (n, 1, size, size), as numbers from 0 to 15, (n, size, size)."""
-    return ((images[:, 0].clamp(-1, 1) + 1) * 7.5).round().byte().numpy()
 
 
 def samples(training, n, first_seed):
