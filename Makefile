@@ -13,7 +13,7 @@ START := $(shell date +%s)
 done = @s=$$(($$(date +%s) - $(START))); echo "$(1) ($$((s / 60)) min $$((s % 60)) s)"
 
 .DEFAULT_GOAL := book
-.PHONY: book test serve artifacts bench address constraints clean help chromium
+.PHONY: book test paper serve artifacts bench address constraints clean help chromium
 
 book: .venv/.ready ## build the book into _build/html
 	jupyter-book build -n -W --keep-going .
@@ -27,6 +27,10 @@ test: .venv/.ready chromium ## style, unit tests, every notebook, the built book
 	MIH_EXECUTED=1 jupyter-book build -n -W --keep-going _tested
 	MIH_SITE=_tested/_build/html pytest tests/test_book.py -m site
 	$(call done,All tests passed; the book they read: $(CURDIR)/_tested/_build/html/index.html)
+
+paper: .venv/.ready chromium _build/html/index.html ## the built book as one PDF and as an EPUB, linked from its pages
+	python tools/paper.py _build/html
+	$(call done,PDF and EPUB are in $(CURDIR)/_build/html/_static)
 
 serve: .venv/.ready _build/html/index.html ## show the built book in the browser
 	@echo "The book: http://127.0.0.1:$(PORT)/ (Ctrl-C stops)"

@@ -1,0 +1,213 @@
+"""What the pages promise beyond being whole: nobody is shut out, they are light, they say what they
+are about, and their questions, switches, cards and figures work."""
+
+import re
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from test_book import CHAPTERS, PAGES, SITE, browser, origins, visit  # noqa: F401
+
+pytestmark = pytest.mark.site
+
+HTML = [SITE / f"{name}.html" for name in PAGES]
+LIMIT = 2_500_000  # bytes of a page with all that it loads, uncompressed
+NOTEBOOKS = [name for name in PAGES if name.startswith("notebooks/")]
+
+
+@cache
+def axe() -> str:
+    import axe_playwright_python
+
+    return (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf8")
+
+
+@pytest.mark.parametrize("look", ["http-light-1280", "http-dark-1280", "http-dark-390"])
+@pytest.mark.parametrize("name", [*PAGES, "search"])
+def test_no_accessibility_violation(visit, name, look):  # noqa: F811
+    page = visit(name, look)
+    page.evaluate("document.documentElement.dataset.code = 'shown'")
+    page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
+    page.wait_for_load_state("networkidle")
+    page.evaluate("new Promise(done => setTimeout(done, 300))")
+    page.evaluate(axe())
+    found = page.evaluate("axe.run(document)")["violations"]
+    assert [(v["id"], v["nodes"][0]["html"][:150]) for v in found] == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_weighs_little(browser, origins, name):  # noqa: F811
+    page = browser.new_page()
+    sizes = {}
+    page.on("response", lambda r: r.ok and sizes.update({r.url: len(r.body())}))
+    page.goto(f"{origins['http']}/{name}.html", wait_until="networkidle")
+    page.close()
+    assert sum(sizes.values()) < LIMIT, sorted(sizes.items(), key=lambda item: -item[1])[:6]
+    assert not any("fontawesome" in url for url in sizes)
+    has_formula = 'class="math' in (SITE / f"{name}.html").read_text(encoding="utf8")
+    assert any("mathjax" in url for url in sizes) == has_formula
+
+
+def test_the_first_explorer_is_drawn_within_three_seconds(browser, origins):  # noqa: F811
+    """At 1.6 Mbit/s, uncompressed, and with a processor four times slower."""
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    session = context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 150, "downloadThroughput": 2e5, "uploadThroughput": 9e4}
+    session.send("Network.enable")
+    session.send("Network.emulateNetworkConditions", slow)
+    session.send("Emulation.setCPUThrottlingRate", {"rate": 4})
+    drawn = "document.querySelector('.mih-explorer canvas')?.width > 300"
+    page.goto(f"{origins['http']}/{PAGES[0]}.html", wait_until="commit")
+    page.wait_for_function(drawn, timeout=30_000)
+    took = page.evaluate("performance.now()")
+    context.close()
+    assert took < 3000
+
+
+@pytest.mark.parametrize("path", HTML, ids=PAGES)
+def test_a_page_says_what_it_is(path):
+    text = path.read_text(encoding="utf8")
+    title = re.search("<title>(.*?)</title>", text)[1]
+    assert re.split(" – |: ", title)[0] != re.split(" – |: ", title)[-1]
+    assert len(re.findall("<h1", text)) == 1 + text.count('id="jb-print-docs-body"')
+    description = re.search('<meta name="description" content="(.*?)"', text)[1]
+    assert 40 < len(description) < 400
+    for name in ("og:title", "og:description", "og:image", "og:type"):
+        assert f'property="{name}"' in text
+    article = text[text.index('<article class="bd-article"') :]
+    levels = [int(level) for level in re.findall(r"<h([1-6])", article)]
+    assert all(b <= a + 1 for a, b in pairwise(levels))
+
+
+def test_descriptions_differ():
+    texts = [
+        re.search('description" content="(.*?)"', p.read_text(encoding="utf8"))[1] for p in HTML
+    ]
+    chapters = [t for t, name in zip(texts, PAGES, strict=True) if name in NOTEBOOKS]
+    assert len(set(chapters)) == len(chapters)
+
+
+@pytest.mark.parametrize("path", HTML, ids=PAGES)
+def test_every_icon_has_a_shape(path):
+    rules = (SITE / "_static/icons.css").read_text(encoding="utf8")
+    used = set(re.findall(r"\bfa-(?!solid|lg)[a-z-]+", path.read_text(encoding="utf8")))
+    assert not [name for name in used if f".{name} {{" not in rules]
+
+
+def test_code_is_hidden_until_asked_for_and_the_choice_is_kept(visit):  # noqa: F811
+    page = visit(NOTEBOOKS[0], "http-light-1280")
+    shown = "[...document.querySelectorAll('.bd-article .cell_input')].some(e => e.offsetParent)"
+    assert not page.evaluate(shown)
+    page.get_by_role("button", name="Coder").click()
+    assert page.evaluate("document.documentElement.dataset.code") == "shown"
+    assert page.evaluate(shown)
+    page.reload()
+    assert page.get_by_role("button", name="Coder").get_attribute("aria-pressed") == "true"
+    page.get_by_role("button", name="Reader").click()
+    assert not page.evaluate(shown)
+
+
+def test_a_quiz_answers_remembers_and_forgets(visit):  # noqa: F811
+    page = visit(NOTEBOOKS[0], "http-light-1280")
+    quiz = page.locator(".mih-quiz").first
+    options = quiz.locator(".mih-option")
+    assert 3 <= options.count() <= 4
+    assert quiz.locator("[data-right]").count() == 1
+    options.first.click()
+    assert quiz.locator(".mih-feedback:visible").count() == 1
+    assert quiz.locator(".mih-said").inner_text() in ("Right.", "Not this one.")
+    page.reload()
+    assert page.locator(".mih-quiz").first.locator("[data-state]").count() == 1
+    page.get_by_role("button", name="Forget my answers").click()
+    page.wait_for_load_state("load")
+    assert page.locator(".mih-quiz [data-state]").count() == 0
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_quizzes_are_well_made(chapter):
+    text = (SITE / f"notebooks/{chapter.stem}.html").read_text(encoding="utf8")
+    for box in re.findall(r'<div class="mih-quiz"(.*?)</div>', text, re.DOTALL):
+        assert box.count("<summary>") in (3, 4), box[:300]
+        assert box.count('class="right"') == 1, box[:300]
+        for anchor in re.findall(r'data-see="([^"]*)"', box):
+            assert f'id="{anchor}"' in text, anchor
+
+
+def test_a_word_opens_a_card(visit):  # noqa: F811
+    page = visit(NOTEBOOKS[0], "http-light-1280")
+    word = page.locator("a.mih-word").first
+    word.scroll_into_view_if_needed()
+    word.hover()
+    card = page.locator("#mih-card")
+    card.wait_for(state="visible")
+    assert word.inner_text().lower().rstrip("s") in card.inner_text().lower()
+    assert word.get_attribute("aria-describedby") == "mih-card"
+    page.keyboard.press("Escape")
+    assert card.is_hidden()
+
+
+SMALL_TEXT = """() => [...document.querySelectorAll('.mih-figure text')]
+  .filter(t => t.textContent.trim() && t.getBoundingClientRect().width > 0)
+  .map(t => {
+    const svg = t.closest('svg');
+    const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+    return { size: parseFloat(getComputedStyle(t).fontSize) * scale, text: t.textContent };
+  }).filter(t => t.size < 7.5).map(t => t.text + ' ' + t.size.toFixed(1))"""
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_figures_are_legible_on_a_phone(visit, name):  # noqa: F811
+    """Superscripts are smaller than the 10 to 11 px of the words they stand at."""
+    page = visit(name, "http-light-360")
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate(SMALL_TEXT) == []
+    assert page.locator(".mih-sheet").count() > 0
+
+
+def test_a_figure_is_enlarged_and_taken_along(visit, tmp_path):  # noqa: F811
+    page = visit(NOTEBOOKS[0], "http-dark-1280")
+    page.locator(".mih-enlarge").first.click()
+    dialog = page.locator("dialog.mih-dialog")
+    with page.expect_download() as download:
+        dialog.get_by_role("button", name="SVG").click()
+    saved = Path(download.value.path()).read_text(encoding="utf8")
+    assert "CC BY 4.0" in saved
+    assert "var(" not in saved
+    with page.expect_download() as download:
+        dialog.get_by_role("button", name="PNG").click()
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+    dialog.get_by_role("button", name="Close").click()
+    assert dialog.count() == 0
+
+
+def test_search_excerpts_have_no_tex(visit):  # noqa: F811
+    page = visit("search", "http-light-1280")
+    page.goto(f"{page.url}?q=posterior")
+    page.wait_for_selector("#search-results .context")
+    page.wait_for_load_state("networkidle")
+    assert "\\(" not in page.locator("#search-results").inner_text()
+
+
+def test_claims_can_be_filtered(visit):  # noqa: F811
+    page = visit("book/claims", "http-light-1280")
+    cards = page.locator(".mih-claim:visible")
+    everything = cards.count()
+    assert everything > 5
+    page.locator(".mih-tally li button").first.click()
+    assert cards.count() < everything
+    page.locator(".mih-tally select").select_option(index=1)
+    assert 0 <= cards.count() < everything
+
+
+def test_the_printed_page_is_light_and_has_no_code(visit):  # noqa: F811
+    page = visit(NOTEBOOKS[0], "http-dark-1280")
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    hidden = ".mih-switch, .bd-sidebar-primary, .cell_input, .mih-enlarge, .prev-next-footer"
+    assert page.locator(f":is({hidden}):visible").count() == 0
+    assert page.locator("h1:visible").count() == 1
+    shut = "document.querySelectorAll('.bd-article details:not([open], .above-input)').length"
+    assert page.evaluate(shut) == 0
