@@ -11,14 +11,8 @@ from .schedule import Schedule
 
 # The reverse chain, and who predicts the noise in it
 from .chain import Chain, Step
-from .denoisers import (
-    Denoiser,
-    ExactDenoiser,
-    SmoothedDenoiser,
-    SwitchedDenoiser,
-    ToyDenoiser,
-    predict_x0,
-)
+from .denoisers import Denoiser, ExactDenoiser, ToyDenoiser, predict_x0
+from .combined import SmoothedDenoiser, SwitchedDenoiser
 from .targets import VelocityTarget, X0Target
 
 # Training, and what watches it

@@ -5,6 +5,8 @@ import numbers
 
 import torch
 
+from ._device import parts_of
+
 
 def require(condition: bool, argument: str, value: object, expected: str) -> None:
     """Raise a ValueError that names the argument, its value and what it must be."""
@@ -42,13 +44,14 @@ def require_points(argument: str, x: torch.Tensor, dim: int) -> None:
     require(x.is_floating_point(), f"{argument}.dtype", x.dtype, "a floating-point dtype")
 
 
-def require_known_times(net, times) -> None:
+def require_known_times(argument: str, net, times) -> None:
     """Require that a net that says which t it knows knows all of these whole numbers."""
-    known = getattr(net, "known_steps", None)
-    if known is not None:
-        unknown = [t for t in times if isinstance(t, int) and t not in known]
-        expected = f"made of the {len(known)} steps that the net was built for"
-        require(not unknown, "chain", f"one with t = {unknown[:1]}", expected)
+    for part in parts_of(net):
+        known = getattr(part, "known_steps", None)
+        if known is not None:
+            unknown = [t for t in times if isinstance(t, int) and t not in known]
+            expected = f"made of the {len(known)} steps that the net was built for"
+            require(not unknown, argument, f"one with t = {unknown[:1]}", expected)
 
 
 def require_generator(generator: torch.Generator | None, device: torch.device) -> None:

@@ -9,6 +9,7 @@ import warnings
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 
 CPU_ROWS = 1024  # the activations of so many rows of a toy network stay in a CPU's cache
 GPU_ROWS = 131_072  # and so many fill a GPU
@@ -21,13 +22,22 @@ def device_and_dtype(denoiser, *hints) -> tuple[torch.device, torch.dtype]:
     Its weights' or its own; a plain function has neither, and gets those of the first hint that is
     a tensor or a generator, or else float32 on the CPU.
     """
-    for weight in getattr(denoiser, "parameters", lambda: ())():
-        return weight.device, weight.dtype
-    hints = [hint for hint in hints if hint is not None]
-    device = next((h.device for h in (denoiser, *hints) if hasattr(h, "device")), "cpu")
-    dtypes = (h.dtype for h in (denoiser, *hints) if hasattr(h, "dtype"))
+    parts = parts_of(denoiser)
+    for part in parts:
+        for weight in getattr(part, "parameters", lambda: ())():
+            return weight.device, weight.dtype
+    givers = [*parts, *hints]
+    device = next((giver.device for giver in givers if hasattr(giver, "device")), "cpu")
+    dtypes = (giver.dtype for giver in givers if hasattr(giver, "dtype"))
     dtype = next((dtype for dtype in dtypes if dtype.is_floating_point), torch.float32)
     return torch.device(device), dtype
+
+
+def parts_of(denoiser) -> list:
+    """Return the denoisers that one is made of, which it names in `parts`; or else itself."""
+    if not hasattr(denoiser, "parts"):
+        return [denoiser]
+    return [inner for part in denoiser.parts for inner in parts_of(part)]
 
 
 def moved(thing, device: torch.device | str):
@@ -95,11 +105,12 @@ def has_bfloat16(device: torch.device) -> bool:
 @contextmanager
 def evaluating(net):
     """Put a network into evaluation mode (no dropout) inside, and as it was afterwards."""
-    was_training = getattr(net, "training", False)
-    if was_training:
-        net.eval()
+    nets = [part for part in parts_of(net) if isinstance(part, nn.Module)]
+    modes = [(module, module.training) for each in nets for module in each.modules()]
+    for each in nets:
+        each.eval()
     try:
         yield
     finally:
-        if was_training:
-            net.train()
+        for module, training in modes:
+            module.training = training

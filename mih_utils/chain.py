@@ -39,9 +39,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Chain:
-    """A reverse chain as a value: its steps, the noisiest first. A Schedule makes it."""
+    """A reverse chain as a value: its steps, the noisiest first (`Schedule.ddpm`, `.ddim`)."""
 
     steps: tuple[Step, ...]
+
+    def __post_init__(self):
+        left = [step.left for step in self.steps]
+        ok = left and left == list(range(len(left)))[::-1]
+        require(
+            bool(ok), "left of the steps", left[-3:], "counted down to 0, over one step or more"
+        )
 
     def __len__(self) -> int:
         return len(self.steps)

@@ -1,4 +1,4 @@
-"""Denoisers predict the noise in x_t: the paper's toy network, the exact one, and relatives."""
+"""Denoisers predict the noise in x_t: the paper's toy network, and the exact one."""
 
 import math
 from typing import Protocol
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._checks import require, require_count, require_number
+from ._checks import require, require_count
 from ._device import moved
 from .mixture import GaussianMixture
 from .schedule import Schedule
@@ -121,56 +121,6 @@ class ExactDenoiser:
     def to(self, device: torch.device | str) -> "ExactDenoiser":
         """Return the same denoiser on another device."""
         return moved(self, device)
-
-
-class SmoothedDenoiser:
-    """A denoiser averaged over a Gaussian of some width around x_t, along each coordinate.
-
-    It errs as a network that is too smooth does, without any training. Put an ExactDenoiser in, and
-    what the chain then generates between the modes comes from smoothness alone.
-    """
-
-    REACH = 3.0  # in widths
-
-    def __init__(self, denoiser: Denoiser, width: float | Tensor, nodes: int = 41):
-        """width: in units of x_t, one number or one a t, (T,); nodes: points along a line."""
-        require_count("nodes", nodes)
-        self.width = torch.as_tensor(width, dtype=torch.float64)
-        ok = self.width.ndim < 2 and bool((self.width.isfinite() & (self.width >= 0)).all())
-        require(ok, "width", width, "a number of at least 0, or one for each t")
-        self.denoiser = denoiser
-        self.nodes = torch.linspace(-self.REACH, self.REACH, nodes, dtype=torch.float64)
-
-    def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
-        width = self.width.to(x_t)
-        if width.ndim:
-            width = width[t].reshape(-1, 1, *[1] * (x_t.ndim - 1))
-        nodes, dims = self.nodes.to(x_t), x_t[0].numel()
-        weights = torch.softmax(-(nodes**2) / 2, dim=0)
-        # K offsets in all coordinates, and the weight of each
-        offsets = torch.cartesian_prod(*[nodes] * dims).reshape(-1, *x_t.shape[1:])
-        weights = torch.cartesian_prod(*[weights] * dims).reshape(len(offsets), -1).prod(dim=1)
-        around = x_t[:, None] + width * offsets  # (n, K, *shape)
-        times = t.repeat_interleave(len(offsets)) if t.ndim else t
-        answers = self.denoiser(around.flatten(0, 1), times).reshape(around.shape)
-        return torch.einsum("nk...,k->n...", answers, weights)
-
-
-class SwitchedDenoiser:
-    """Two denoisers taking turns: `late` answers where t < below, `early` before that.
-
-    With the exact denoiser as one of them it tells *when* in a chain a fault is made.
-    """
-
-    def __init__(self, early: Denoiser, late: Denoiser, below: int):
-        require_number("below", below)
-        self.early, self.late, self.below = early, late, below
-
-    def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
-        if t.ndim == 0 and t.device.type == "cpu":  # one answer is enough, and costs no wait
-            return (self.late if t < self.below else self.early)(x_t, t)
-        is_late = (t < self.below).reshape(-1, *[1] * (x_t.ndim - 1))
-        return torch.where(is_late, self.late(x_t, t), self.early(x_t, t))
 
 
 def predict_x0(denoiser: Denoiser, x_t: Tensor, t: int, schedule: Schedule) -> Tensor:

@@ -104,7 +104,7 @@ def exact_density(net: Denoiser, chain: Chain, grid: Tensor, *, progress: bool =
     more points where neighbours are torn apart.
     """
     grid = even_grid(grid)
-    require_known_times(net, chain.times.tolist())
+    require_known_times("chain", net, chain.times.tolist())
     quiet = [step.t for step in chain if step.left and step.std == 0]
     noisy = len(quiet) < len(chain) - 1 or len(chain) == 1
     ok = not (noisy and quiet)

@@ -90,7 +90,7 @@ def exact_density_2d(
     require_number("finer", finer)
     require(finer >= 1, "finer", finer, "at least 1, or the noise of a step is not resolved")
     axis = even_grid(axis)
-    require_known_times(net, chain.times.tolist())
+    require_known_times("chain", net, chain.times.tolist())
     require(len(chain) > 1, "chain", chain, "of at least two steps")
     quiet = [step.t for step in chain if step.left and step.std == 0]
     require(not quiet, "chain", f"without noise at t = {quiet[:1]}", "one that adds noise: DDPM")

@@ -35,8 +35,7 @@ class GaussianMixture:
         require(ok, "means.shape", tuple(means.shape), "of form (K, d)")
         require(bool(means.isfinite().all()), "means", means.tolist(), "finite")
         require_number("std", std, above=0)
-        if weights is None:
-            weights = torch.ones(len(means))
+        weights = torch.ones(len(means)) if weights is None else weights
         weights = torch.as_tensor(weights, dtype=torch.float64, device=means.device)
         ok = weights.shape == means.shape[:1]
         require(ok, "weights.shape", tuple(weights.shape), f"({len(means)},), one for each mean")
@@ -128,9 +127,8 @@ class GaussianMixture:
     def posterior_mean(self, x_t: Tensor, alpha_bar: float | Tensor) -> Tensor:
         """E[x0 | x_t], the optimal denoiser: (n, d).
 
-        A mean over modes, weighted by how probable each is given x_t; inside a mode the Gaussian
-        shrinks x_t towards the mean. At low noise the weights jump from one mode to the next: the
-        staircase of chapter 1.
+        A mean over modes, weighted by how probable each is given x_t. At low noise the weights jump
+        from one mode to the next: the staircase of chapter 1.
         """
         offsets, variance, logits = self._noised(x_t, alpha_bar)
         signal = alpha_bar_column(alpha_bar, x_t).sqrt().to(x_t)
@@ -161,8 +159,6 @@ def alpha_bar_column(alpha_bar: float | Tensor, x: Tensor) -> Tensor:
         require_number("alpha_bar", alpha_bar, above=0, at_most=1)
     dtype = torch.float32 if x.device.type == "mps" else torch.float64
     column = torch.as_tensor(alpha_bar, dtype=dtype, device=x.device).reshape(-1, 1)
-    ok = len(column) in (1, len(x))
-    require(
-        ok, "alpha_bar.shape", tuple(column.shape), f"one number, or one for each of {len(x)} x"
-    )
+    ok, expected = len(column) in (1, len(x)), f"one number, or one for each of {len(x)} x"
+    require(ok, "alpha_bar.shape", tuple(column.shape), expected)
     return column

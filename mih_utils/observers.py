@@ -19,7 +19,7 @@ class TrainingObserver:
     What lies in `state`, a dict of numbers, lists and tensors, is kept by a checkpoint.
     """
 
-    state: dict
+    state: dict | None = None
 
     def start(self, training: Training) -> None:
         """Get ready, before the first step."""
@@ -97,8 +97,9 @@ class ExcessLoss(TrainingObserver):
 class Checkpoint(TrainingObserver):
     """Keep a training in a file: every few minutes, at its end, and when it is interrupted.
 
-    The same training, started again, goes on from the file, to the same bits on the same machine.
-    One with other data or settings refuses it by name. It stands last among the observers.
+    The same training, started again, goes on from the file: with a generator to the same bits on
+    the same machine. One with other data or settings refuses it by name. It stands last among the
+    observers.
 
     path: of the file. every: seconds between two writings.
     """
@@ -116,7 +117,7 @@ class Checkpoint(TrainingObserver):
             [repr(training.net), training.net.state_dict()]
         )
         self.identity["generator"] = digest(random)
-        self.identity["observers"] = digest([type(o).__name__ for o in training.observers])
+        self.identity["observers"] = digest(list(training.observers[:-1]))
         self.random = random
         if self.path.is_file():
             self._restore(training)

@@ -66,6 +66,7 @@ class Keep:
         ok = steps is None or (steps and all(is_whole(step) and step >= 0 for step in steps))
         require(ok, "steps", sorted(steps or ()), "whole numbers of at least 0, one or more")
         self.name, self.steps = name, steps
+        self.needs_steps = 1 + max(steps) if steps else 0
 
     def __call__(self, moment: Moment, kept: list[Tensor] | None) -> list[Tensor] | Tensor:
         kept = kept or []
@@ -145,7 +146,9 @@ def _check(net, chain, n, shape, observe, x_T) -> None:
     require_count("n", n)
     ok = isinstance(shape, tuple | list) and all(is_whole(s) and s > 0 for s in shape) and shape
     require(bool(ok), "shape", shape, "a tuple of positive sizes, such as (1,)")
-    require_known_times(net, chain.times.tolist())
+    require_known_times("chain", net, chain.times.tolist())
+    ok = isinstance(observe, Sequence)
+    require(ok, "observe", observe, "a list of observers, such as [Hal(last=5)]")
     names = [getattr(look, "name", None) for look in observe]
     ok = all(isinstance(name, str) and name not in ("x", "observed") for name in names)
     ok = ok and len(set(names)) == len(names) and all(map(callable, observe))

@@ -9,8 +9,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from ._checks import require, require_count, require_generator, require_number
+from ._checks import (
+    require,
+    require_count,
+    require_generator,
+    require_known_times,
+    require_number,
+)
 from ._device import compiled, device_and_dtype
+from .interrupts import uninterrupted
 from .schedule import Schedule
 
 
@@ -78,13 +85,13 @@ def train(
         keeps the net, and the history says so. Without it an interrupt is raised as usual, so that
         no half-trained net passes for a trained one. A Checkpoint has kept the state either way.
     """
-    _check(net, data, steps, batch, lr)
+    _check(net, data, schedule, steps, batch, lr, observe)
     device, dtype = device_and_dtype(net)
     require_generator(generator, device)
     data, schedule = data.to(device, dtype), schedule.to(device)
     optimiser = torch.optim.Adam(net.parameters(), lr=lr, fused=device.type in ("cpu", "cuda"))
     annealing = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    settings = {"data": data, "schedule": vars(schedule), "batch": batch, "lr": lr, "steps": steps}
+    settings = {"data": data, "schedule": schedule, "batch": batch, "lr": lr, "steps": steps}
     loss = torch.zeros(steps, device=device)
     training = Training(net, optimiser, annealing, generator, observe, settings, loss)
     model, began, interrupted = compiled(net) if compile else net, time.monotonic(), False
@@ -97,10 +104,12 @@ def train(
     net.train()
     try:
         while training.done < steps:
-            _step(training, model, data, schedule, batch)
-            training.seconds = before + time.monotonic() - began
-            for observer in observe:
-                observer(training)
+            mean_squared_error = _gradients(training, model, data, schedule, batch)
+            with uninterrupted():  # weights, averages and a checkpoint belong to one step
+                _step(training, mean_squared_error)
+                training.seconds = before + time.monotonic() - began
+                for observer in observe:
+                    observer(training)
             bar.update()
             if progress and training.done % 200 == 0:
                 recent = loss[training.done - 200 : training.done].mean()
@@ -116,22 +125,26 @@ def train(
     return History(loss[: training.done].cpu(), interrupted, training.seconds)
 
 
-def _step(training: Training, model, data: Tensor, schedule: Schedule, batch: int) -> None:
-    """Take one step of gradient descent."""
+def _gradients(training: Training, model, data: Tensor, schedule: Schedule, batch: int) -> Tensor:
+    """Draw a batch and compute its loss, (), and the gradients."""
     generator = training.generator
     rows = torch.randint(len(data), (batch,), device=data.device, generator=generator)
-    x_t, t, target = schedule.training_batch(data[rows], generator)
+    x_t, t, target = training.batch = schedule.training_batch(data[rows], generator)
     loss = F.mse_loss(model(x_t, t), target)
     training.optimiser.zero_grad()
     loss.backward()
+    return loss.detach()
+
+
+def _step(training: Training, loss: Tensor) -> None:
+    """Take one step of gradient descent."""
     training.optimiser.step()
     training.annealing.step()
-    training.loss[training.done] = loss.detach()
-    training.batch = x_t, t, target
+    training.loss[training.done] = loss
     training.done += 1
 
 
-def _check(net, data, steps, batch, lr) -> None:
+def _check(net, data, schedule, steps, batch, lr, observe) -> None:
     require(isinstance(net, nn.Module), "net", type(net).__name__, "a torch.nn.Module, to train it")
     require(isinstance(data, Tensor), "data", type(data).__name__, "a torch.Tensor")
     ok = data.ndim >= 2 and data.numel() > 0 and data.is_floating_point()
@@ -141,3 +154,7 @@ def _check(net, data, steps, batch, lr) -> None:
     require_count("steps", steps)
     require_count("batch", batch)
     require_number("lr", lr, above=0)
+    if hasattr(schedule, "__len__"):  # one that is continuous has no length
+        require_known_times("schedule", net, range(len(schedule)))
+    ok = isinstance(observe, Sequence)
+    require(ok, "observe", observe, "a list of observers, such as [EMA(0.999)]")

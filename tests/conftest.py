@@ -51,7 +51,13 @@ def refusal(name, value):
     assert "must be" in message
 
 
-def double(net):
-    """Make a plain function compute in float64."""
-    net.dtype = torch.float64
-    return net
+class Double:
+    """A denoiser that computes in float64, as the exact one does; a plain function follows x_T."""
+
+    dtype = torch.float64
+
+    def __init__(self, net):
+        self.net = net
+
+    def __call__(self, x_t, t):
+        return self.net(x_t, t)

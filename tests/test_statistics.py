@@ -1,4 +1,4 @@
-"""Intervals and trends against scipy."""
+"""Intervals, areas and trends against scipy."""
 
 import math
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import mih_utils as mih
+from mih_utils.statistics import auc_interval
 
 
 def shuffler(seed=0):
@@ -119,3 +120,98 @@ def test_an_interval_stays_between_none_and_all():
 def test_an_interval_refuses(call, name, value):
     with refusal(name, value):
         call()
+
+
+# The area under the ROC curve
+
+
+numbers = st.lists(st.integers(0, 12).map(float), min_size=1, max_size=40).map(torch.tensor)
+
+
+@given(numbers, numbers)
+def test_the_area_is_the_share_of_pairs_won(bad, good):
+    pairs = [(b > g) + (b == g) / 2 for b in bad.tolist() for g in good.tolist()]
+    assert mih.auc(bad, good) == pytest.approx(np.mean(pairs))
+    u = stats.mannwhitneyu(bad.numpy(), good.numpy()).statistic
+    assert mih.auc(bad, good) == pytest.approx(u / len(pairs))
+    assert mih.auc(good, bad) == pytest.approx(1 - mih.auc(bad, good))
+
+
+@given(numbers, numbers)
+def test_the_area_is_that_under_the_curve(bad, good):
+    x, y = mih.roc(bad, good)
+    assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
+    assert (x.diff() >= 0).all() and (y.diff() >= 0).all()
+    assert float(torch.trapezoid(y, x)) == pytest.approx(mih.auc(bad, good))
+    values = sorted({*bad.tolist(), *good.tolist()}, reverse=True)
+    for i, value in enumerate(values, 1):
+        assert float(y[i]) == pytest.approx(float((bad >= value).double().mean()))
+        assert float(x[i]) == pytest.approx(float((good >= value).double().mean()))
+
+
+def test_the_areas_interval_is_that_of_delong():
+    """The formula of DeLong et al. 1988 over all pairs, on the scale of log odds."""
+    g = shuffler(2)
+    bad, good = 1 + torch.randn(40, generator=g).double(), torch.randn(70, generator=g).double()
+    wins = (bad[:, None] > good).double().numpy()
+    area = wins.mean()
+    variance = wins.mean(axis=1).var(ddof=1) / 40 + wins.mean(axis=0).var(ddof=1) / 70
+    half = stats.norm.ppf(0.975) * math.sqrt(variance) / (area * (1 - area))
+    odds = math.log(area / (1 - area)) + np.array([-half, half])
+    expected = 1 / (1 + np.exp(-odds))
+    assert auc_interval(bad, good) == pytest.approx(expected, rel=1e-6)
+    low, high = auc_interval(-bad, -good)
+    assert (1 - high, 1 - low) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("apart", [0.0, 1.0, 2.5])
+@pytest.mark.parametrize(("n", "m"), [(15, 60), (200, 200)])
+def test_the_areas_interval_covers_it_as_often_as_it_says(apart, n, m):
+    truth, repeats, covered, g = stats.norm.cdf(apart / math.sqrt(2)), 400, 0, shuffler(n)
+    for _ in range(repeats):
+        low, high = auc_interval(apart + torch.randn(n, generator=g), torch.randn(m, generator=g))
+        assert 0 <= low < high <= 1
+        covered += low <= truth <= high
+    assert stats.binom.cdf(covered, repeats, 0.93) > 1e-3
+    assert covered < repeats
+
+
+def test_without_scatter_the_areas_interval_is_that_of_a_share():
+    apart = torch.arange(8.0), torch.arange(100.0, 130.0)
+    assert auc_interval(apart[1], apart[0]) == mih.share_interval(8, 8)
+    assert auc_interval(*apart) == mih.share_interval(0, 8)
+    assert auc_interval(torch.tensor([1.0]), torch.tensor([1.0, 1.0])) == mih.share_interval(0.5, 1)
+
+
+def test_whatever_is_made_on_the_way_lies_where_the_numbers_do():
+    """With a default device on which nothing has numbers, a tensor of another device shows."""
+    bad, good = torch.tensor([3.0, 1, 2, 2]), torch.tensor([1.0, 0, 2])
+    expected = *mih.roc(bad, good), mih.auc(bad, good), auc_interval(bad, good)
+    with torch.device("meta"):
+        found = *mih.roc(bad, good), mih.auc(bad, good), auc_interval(bad, good)
+    assert torch.equal(found[0], expected[0])
+    assert torch.equal(found[1], expected[1])
+    assert found[2:] == expected[2:]
+    # tensors without numbers are followed until the number of thresholds would have to be known
+    with pytest.raises(NotImplementedError, match="nonzero"):
+        mih.roc(bad.to("meta"), good.to("meta"))
+
+
+GOOD = torch.arange(3.0)
+
+
+@pytest.mark.parametrize("ask", [mih.roc, mih.auc, auc_interval])
+@pytest.mark.parametrize(
+    ("bad", "good", "name", "value"),
+    [
+        (GOOD[:0], GOOD, "bad", "[0]"),
+        (GOOD, GOOD[:0], "good", "[0]"),
+        (GOOD[:, None], GOOD, "bad", "[3, 1]"),
+        ([1.0], GOOD, "bad", "[1.0]"),
+        (torch.tensor([1.0, math.nan]), GOOD, "bad", "nan"),
+        (GOOD, torch.tensor([1.0, math.nan]), "good", "nan"),
+    ],
+)
+def test_numbers_that_cannot_be_compared_are_refused(ask, bad, good, name, value):
+    with refusal(name, value):
+        ask(bad, good)
