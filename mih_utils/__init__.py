@@ -53,6 +53,7 @@ __version__ = "0.2.0"
 # Figures and explorers load matplotlib, so they are imported when they are first asked for.
 FIGURES = {
     "viz.explorers.core": ("Explorer",),
+    "viz.explorers.lab": ("laboratory",),
     "viz.explorers.line": ("reverse_chains_explorer", "staircase_explorer"),
     "viz.explorers.plane": ("plane_chains_explorer",),
     "viz.explorers.shapes": ("strip_explorer",),
