@@ -46,6 +46,8 @@ def notebook_setup() -> Profile:
     use_style()
     full = name == "full"
     profile = Profile(full, "cuda" if full and torch.cuda.is_available() else "cpu")
+    # two threads that wait for one another are several times slower beside any busy process
+    torch.set_num_threads(1)
     place = torch.cuda.get_device_name() if profile.device == "cuda" else "the CPU"
     print(f"mih_utils {__version__}, torch {torch.__version__}, on {place}, profile {name}")
     return profile

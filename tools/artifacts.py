@@ -9,10 +9,11 @@ threads.
 import argparse
 
 import torch
-from recipes import detector, digits, gaussian_1d, gaussian_2d, recursion, shapes
+from recipes import detector, digits, gaussian_1d, gaussian_2d, points, recursion, shapes
 
 RECIPES = {
     **gaussian_1d.RECIPES,
+    **points.RECIPES,
     **gaussian_2d.RECIPES,
     **detector.RECIPES,
     **shapes.RECIPES,

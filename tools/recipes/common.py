@@ -4,6 +4,7 @@ Finished parts lie in _build/artifacts under a name made of everything they depe
 settings, torch's version and the code that computed them. A recipe that was stopped goes on there.
 """
 
+import ast
 import hashlib
 import io
 import json
@@ -22,7 +23,24 @@ CACHE = ROOT / "_build" / "artifacts"
 PACKAGE = ROOT / "mih_utils"
 KINDS = {mih.ToyDenoiser: "net", mih.UNet: "unet", mih.DigitClassifier: "classifier"}
 SCHEDULE = {"steps": 1000, "beta_start": 1e-3, "beta_end": 0.2}
-TRAINING_CODE = ("_checks", "_device", "mixture", "schedule", "denoisers", "training")
+
+
+def code_of(*modules):
+    """The files that these modules of the package reach by imports: what a result depends on."""
+    left, found = [PACKAGE / f"{name.replace('.', '/')}.py" for name in modules], set()
+    while left:
+        file = left.pop()
+        if file in found or not file.is_file():
+            continue
+        found.add(file)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                room = file.parents[node.level - 1] / (node.module or "").replace(".", "/")
+                left += [room.with_suffix(".py"), *(room / f"{one.name}.py" for one in node.names)]
+    return sorted(found)
+
+
+TRAINING_CODE = code_of("training", "observers", "denoisers")
 
 
 def key_of(settings, code):
@@ -135,8 +153,7 @@ def trained(mixture, points, steps, batch, seed):
     """A toy network trained on a mixture, its curves, and the seconds it took: (net, arrays, s)."""
     settings = {"means": mixture.means.tolist(), "std": mixture.std}
     settings |= {"weights": mixture.weights.tolist(), "points": points, "steps": steps}
-    code = [PACKAGE / f"{name}.py" for name in TRAINING_CODE]
-    arrays = kept(train_toy, settings | {"batch": batch, "seed": seed}, code)
+    arrays = kept(train_toy, settings | {"batch": batch, "seed": seed}, TRAINING_CODE)
     seconds = float(arrays.pop("seconds"))
     return *with_weights(mih.ToyDenoiser(dim=mixture.dim), arrays), seconds
 

@@ -7,18 +7,14 @@ from tqdm import tqdm
 import mih_utils as mih
 
 from . import gaussian_1d, gaussian_2d
-from .common import PACKAGE, SCHEDULE, kept, save, trained
+from .common import SCHEDULE, code_of, kept, save, trained
 
 K = 6.0
 WANTED = 0.97  # share of the hallucinations that thresholds aim at: a margin over 95%
 LAST = 40  # windows lie within so many steps before the end
 WINDOW = 5  # the window, (0, WINDOW), of the samples that are kept
 RARE = [0, 7, 12]  # modes that have a twentieth of the others' weight: corner, inner, centre
-DETECTOR_CODE = [
-    *(PACKAGE / f"{name}.py" for name in ("mixture", "schedule", "denoisers", "sampling")),
-    PACKAGE / "detection.py",
-    __file__,
-]
+DETECTOR_CODE = [*code_of("sampling", "denoisers", "detection"), __file__]
 DATA = {
     "line123": gaussian_1d.line([1, 2, 3]),
     **gaussian_2d.DATA,

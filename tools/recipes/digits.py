@@ -7,9 +7,9 @@ from tqdm import tqdm
 
 import mih_utils as mih
 
-from .common import PACKAGE, kept, save, weights_of, with_weights
+from .common import code_of, kept, save, weights_of, with_weights
 
-CODE = [*(PACKAGE / f"{name}.py" for name in ("classifier", "digits")), __file__]
+CODE = [*code_of("images.classifier", "images.digits"), __file__]
 HELD_OUT = 360  # of scikit-learn's digits; MNIST has a test set
 DATA = {"mnist": {"epochs": 5, "batch": 128}, "digits": {"epochs": 60, "batch": 64}}
 

@@ -6,13 +6,10 @@ from tqdm import tqdm
 
 import mih_utils as mih
 
-from .common import PACKAGE, ROOT, SCHEDULE, kept, net_name, save, save_net, trained
+from .common import ROOT, SCHEDULE, code_of, kept, net_name, save, save_net, trained
 
 HERO = ROOT / "book" / "_static" / "hero.png"
-DENSITY_CODE = [
-    *(PACKAGE / f"{name}.py" for name in ("mixture", "schedule", "denoisers", "exact")),
-    __file__,
-]
+DENSITY_CODE = [*code_of("density", "denoisers"), __file__]
 SEEDS = (0, 1, 2)
 BASE = {"distance": 1.0, "std": 0.05, "points": 20_000, "steps": 8000}
 FACTORS = {  # one is moved at a time, the others stay at BASE

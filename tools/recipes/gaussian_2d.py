@@ -6,7 +6,7 @@ from tqdm import tqdm
 
 import mih_utils as mih
 
-from .common import PACKAGE, SCHEDULE, kept, net_name, save, save_net, trained
+from .common import SCHEDULE, code_of, kept, net_name, save, save_net, trained
 
 SEEDS = (0, 1, 2)
 LONG = {"points": 100_000, "steps": 40_000, "batch": 2048}
@@ -14,11 +14,7 @@ DATA = {
     "grid25": mih.GaussianMixture.grid(5, spacing=2, std=0.05).standardised(),
     "diamond25": mih.GaussianMixture.diamond(5, spacing=2**0.5, std=0.05).standardised(),
 }
-DENSITY_CODE = [
-    *(PACKAGE / f"{name}.py" for name in ("mixture", "schedule", "denoisers", "exact", "exact_2d")),
-    PACKAGE / "bridges.py",
-    __file__,
-]
+DENSITY_CODE = [*code_of("density_2d", "census", "denoisers"), __file__]
 
 # What moves the rate: one factor is moved at a time, the others stay at BASE.
 BASE = {"points": 100_000, "std": 0.05, "imbalance": 1, "steps": 20_000}

@@ -15,15 +15,11 @@ from mih_utils import recursion
 from mih_utils._fingerprint import digest
 
 from . import digits, gaussian_1d, gaussian_2d, shapes
-from .common import CACHE, PACKAGE, kept, key_of, save
+from .common import CACHE, code_of, kept, key_of, save
 from .divergences import kl_divergence, total_variation
 
-TRAINING_CODE = [PACKAGE / f"{n}.py" for n in ("schedule", "denoisers", "unet", "training")]
-CODE = [
-    *TRAINING_CODE,
-    *(PACKAGE / f"{name}.py" for name in ("sampling", "mixture", "exact", "metrics", "filters")),
-    *(PACKAGE / f"{name}.py" for name in ("recursion", "detection", "shapes", "classifier")),
-]
+TRAINING_CODE = code_of("training", "observers", "denoisers", "targets", "images.unet")
+CODE = code_of("recursion.loop", "density", "images.shapes", "images.metrics", "images.classifier")
 # In a generation a mode of the grid loses 4% of its width by this chain, 40% by that of chapter 2.
 CHAIN = {"steps": 1000, "beta_start": 1e-4, "beta_end": 0.02}
 SEEDS = (0, 1)

@@ -12,11 +12,11 @@ from torch.nn import functional as F
 
 import mih_utils as mih
 
-from .common import CACHE, PACKAGE, kept, key_of, save, weights_of, with_weights
+from .common import CACHE, code_of, kept, key_of, save, weights_of, with_weights
 
 CHAIN = {"steps": 250, "beta_start": 4e-4, "beta_end": 0.08}
 TRAINING = {"batch": 32, "lr": 2e-3, "ema": 0.999}
-CODE = [PACKAGE / f"{name}.py" for name in ("schedule", "unet", "training", "sampling", "shapes")]
+CODE = code_of("training", "sampling", "targets", "images.unet", "images.shapes")
 PART = 128  # samples drawn at a time
 STEP = 25
 WINDOWS = [(a, b) for a in range(0, 250, STEP) for b in range(a + STEP, 251, STEP)]

@@ -82,7 +82,8 @@ def plane_chains_explorer(
     enough for a page. steps: of a chain that takes all steps of the schedule. The last position
     shows the samples. Chains that end farther than k std from every mode are painted as
     hallucinations from the first step on; a click on a bridge between two modes shows those that
-    end on it, with the paths that they took. Where x0_hat lies outside the panel it is drawn at its border.
+    end on it, with the paths that they took. Where x0_hat lies outside the panel it is drawn at
+    its border.
     """
     require(mixture.dim == 2, "mixture", mixture, "one of two dimensions")
     for name in ("x_t", "x0_hat"):
