@@ -12,7 +12,6 @@ from torch.nn import functional as F
 
 import mih_utils as mih
 from mih_utils import recursion
-from mih_utils._fingerprint import digest
 
 from . import digits, gaussian_1d, gaussian_2d, shapes
 from .common import CACHE, code_of, kept, key_of, save
@@ -64,7 +63,7 @@ def trained(net, data, schedule, generator, **training):
 def generations(what, policy, seed, data, settings, **functions):
     """All generations of a policy; a second call goes on after the last finished one."""
     protocol, keep = policy
-    key = key_of([settings, protocol, digest(keep), seed], [*CODE, __file__])
+    key = key_of([settings, protocol, keep.__qualname__, seed], [*CODE, __file__])
     run = recursion.run(
         data,
         generations=settings["generations"],
