@@ -43,18 +43,17 @@ def plain_forward(net, x, t):
 
 
 @torch.no_grad()
-def plain_sample(net, schedule, n, generator=None):
+def plain_sample(net, chain, n, generator=None):
     """DDPM with variance beta, and Hal from the stored x0_hat: (samples, Hal)."""
-    dtype = net.x_in.weight.dtype
-    steps, beta, alpha_bar = len(schedule), schedule.beta, schedule.alpha_bar
-    before = torch.cat([torch.ones(1, dtype=alpha_bar.dtype), alpha_bar[:-1]])
+    dtype, steps = net.x_in.weight.dtype, len(chain)
     every_x = torch.empty(steps + 1, n, 1, dtype=dtype)
     every_x0 = torch.empty(steps, n, 1, dtype=dtype)
     x = every_x[steps] = torch.randn(n, 1, generator=generator).to(dtype)
-    for i in reversed(range(steps)):
-        t = schedule.timesteps[i].repeat(n)
-        b, a, p = float(beta[i]), float(alpha_bar[i]), float(before[i])
-        x0 = (x - (1 - a) ** 0.5 * plain_forward(net, x, t)) / a**0.5
+    for step in chain:
+        i, a = step.left, step.signal**2
+        p = chain[steps - i].signal ** 2 if i else 1.0
+        b = 1 - a / p
+        x0 = (x - (1 - a) ** 0.5 * plain_forward(net, x, torch.full((n,), step.t))) / a**0.5
         x = (p**0.5 * b * x0 + (1 - b) ** 0.5 * (1 - p) * x) / (1 - a)
         if i > 0:
             x = x + b**0.5 * torch.randn(n, 1, generator=generator).to(dtype)
@@ -77,10 +76,10 @@ def plain_train(net, data, schedule, steps, generator=None):
     return torch.tensor(losses)
 
 
-def our_sample(net, schedule, n, generator=None, **settings):
-    return mih.sample(
-        net, schedule, n, (1,), window=WINDOW, generator=generator, progress=False, **settings
-    )
+def our_sample(net, chain, n, generator=None, **settings):
+    hal = mih.Hal(first=WINDOW[0], last=WINDOW[1])
+    settings |= {"observe": [hal], "generator": generator, "progress": False}
+    return mih.sample(net, chain, n, (1,), **settings)
 
 
 def our_train(net, data, schedule, steps, generator=None):
@@ -90,12 +89,12 @@ def our_train(net, data, schedule, steps, generator=None):
 
 
 @torch.inference_mode()
-def products(net, schedule, n):
+def products(net, chain, n):
     """Nothing but the six 128 × 128 products that a network of three blocks needs."""
     weights = (net.linear_in.weight, net.linear_out.weight)
     for rows in block_sizes(n, (1,), torch.device("cpu")):
         h = torch.randn(rows, net.linear_in.in_features)
-        for _ in range(len(schedule) * net.blocks):
+        for _ in range(len(chain) * net.blocks):
             for weight in weights:
                 F.linear(h, weight)
 
@@ -103,7 +102,7 @@ def products(net, schedule, n):
 def check_agreement():
     """Plain and ours give the same samples, Hal and losses from the same random numbers."""
     a = mih.artifact(NET)
-    net, chain = a.net.double(), a.schedule
+    net, chain = a.net.double(), a.schedule.ddpm()
     x, hal = plain_sample(net, chain, 200, torch.Generator().manual_seed(0))
     ours = our_sample(net, chain, 200, torch.Generator().manual_seed(0))
     close = {"rtol": 1e-3, "atol": 1e-6}  # plain has sinusoids in float64, ours in float32
@@ -111,7 +110,7 @@ def check_agreement():
     torch.testing.assert_close(ours.hal, hal, **close)
     data = a.mixture.sample(20_000, torch.Generator().manual_seed(1))
     losses = [
-        train(mih.artifact(NET).net, data, chain, 2, torch.Generator().manual_seed(2))
+        train(mih.artifact(NET).net, data, a.schedule, 2, torch.Generator().manual_seed(2))
         for train in (our_train, plain_train)
     ]
     torch.testing.assert_close(*losses, rtol=1e-2, atol=0)
@@ -144,23 +143,23 @@ def measured(run):
 def measure(name, n, steps, train_steps):
     """One measurement; what is loaded once and used ever after is loaded before it."""
     a = mih.artifact(NET)
-    net, chain = a.net, a.schedule.respaced(steps)
+    net, chain = a.net, a.schedule.ddpm(steps)
     data = a.mixture.sample(20_000)
-    short = a.schedule.respaced(20)
+    short = a.schedule.ddpm(20)
     plain_sample(net, short, 8)
     our_sample(net, short, 8)
     if name == "sample, compiled":
         our_sample(net, short, n, compile=True)
     if name.startswith("train"):
-        plain_train(net, data, chain, 2)
-        our_train(net, data, chain, 2)
+        plain_train(net, data, a.schedule, 2)
+        our_train(net, data, a.schedule, 2)
     runs = {
         "sample, plain": lambda: plain_sample(net, chain, n),
         "sample": lambda: our_sample(net, chain, n),
         "sample, compiled": lambda: our_sample(net, chain, n, compile=True),
         "products": lambda: products(net, chain, n),
-        "train, plain": lambda: plain_train(net, data, chain, train_steps),
-        "train": lambda: our_train(net, data, chain, train_steps),
+        "train, plain": lambda: plain_train(net, data, a.schedule, train_steps),
+        "train": lambda: our_train(net, data, a.schedule, train_steps),
         "exact density": lambda: mih.exact_density(
             net, chain, torch.linspace(-1, 5, 2048), progress=False
         ),
