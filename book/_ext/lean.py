@@ -158,8 +158,8 @@ def forget_slim_styles(app):
 
 
 def theme_styles() -> list[str]:
-    """The theme's style sheets; older versions have Bootstrap's apart."""
-    names = ("theme.css", "bootstrap.css", "pydata-sphinx-theme.css")
+    """The theme's style sheets; older versions have Bootstrap's apart. (theme.css imports one.)"""
+    names = ("bootstrap.css", "pydata-sphinx-theme.css")
     return [name for name in names if (THEME / "styles" / name).is_file()]
 
 

@@ -2,10 +2,11 @@
 
 from .census_of_images import Census, census
 from .data import ROWS, SHAPES, dataset, largest_column, templates
-from .matching import FAINTEST
+from .matching import FAINTEST, NONE
 
 __all__ = [
     "FAINTEST",
+    "NONE",
     "ROWS",
     "SHAPES",
     "Census",
