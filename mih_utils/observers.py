@@ -117,7 +117,8 @@ class Checkpoint(TrainingObserver):
             [repr(training.net), training.net.state_dict()]
         )
         self.identity["generator"] = digest(random)
-        self.identity["observers"] = digest(list(training.observers[:-1]))
+        others = [(type(o).__name__, vars(o) | {"state": None}) for o in training.observers[:-1]]
+        self.identity["observers"] = digest(others)
         self.random = random
         if self.path.is_file():
             self._restore(training)

@@ -98,9 +98,7 @@ def train(
     for observer in observe:
         observer.start(training)
     before = training.seconds
-    bar = tqdm(
-        total=steps, initial=training.done, desc="training", disable=not progress, leave=False
-    )
+    bar = tqdm(range(steps), "training", initial=training.done, disable=not progress, leave=False)
     net.train()
     try:
         while training.done < steps:
@@ -116,13 +114,18 @@ def train(
                 bar.set_postfix(loss=f"{recent.item():.4f}")
     except KeyboardInterrupt:
         interrupted = True
-    bar.close()
-    for observer in reversed(observe):
-        observer.finish(training)
-    net.eval()
+    _finish(training, bar)
     if interrupted and not stoppable:
         raise KeyboardInterrupt(f"training stopped after {training.done} of {steps} steps")
     return History(loss[: training.done].cpu(), interrupted, training.seconds)
+
+
+def _finish(training: Training, bar: tqdm) -> None:
+    """Let the observers tidy up, the last first; leave the net ready to be used."""
+    bar.close()
+    for observer in reversed(training.observers):
+        observer.finish(training)
+    training.net.eval()
 
 
 def _gradients(training: Training, model, data: Tensor, schedule: Schedule, batch: int) -> Tensor:

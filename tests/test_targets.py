@@ -53,7 +53,7 @@ def test_a_target_is_trained_and_sampled_as_any_net(make):
     net = make(mih.ToyDenoiser(width=64, steps=100, generator=seeded()), SCHEDULE)
     excess = mih.ExcessLoss(EXACT)
     settings = {"batch": 256, "generator": seeded(2), "progress": False, "observe": [excess]}
-    mih.train(net, MIX.sample(2000, seeded(1)), SCHEDULE, 300, **settings)
+    mih.train(net, MIX.sample(2000, seeded(1)), SCHEDULE, 1200, **settings)
     first, last = excess.excess[:2].mean(), excess.excess[-10:].mean()
     assert float(last) < float(first) / 5
     out = mih.sample(net, SCHEDULE.ddpm(50), 500, (1,), progress=False, generator=seeded())
@@ -121,7 +121,7 @@ def test_a_continuous_time_trains_and_samples():
     net = ContinuousVelocity(mih.ToyDenoiser(width=64, generator=seeded()))
     excess = mih.ExcessLoss(exact)
     settings = {"batch": 256, "generator": seeded(2), "progress": False, "observe": [excess]}
-    mih.train(net, MIX.sample(2000, seeded(1)), Cosine(), 300, **settings)
+    mih.train(net, MIX.sample(2000, seeded(1)), Cosine(), 1200, **settings)
     first, last = excess.excess[:2].mean(), excess.excess[-10:].mean()
     assert float(last) < float(first) / 5
     chain = cosine_chain(50)

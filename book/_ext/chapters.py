@@ -155,9 +155,9 @@ def add_context(app, pagename, templatename, context, doctree):
         context["mih_title"] = f"{html.escape(book)}: {subtitle}"
     description = page.get("question") or app.config.mih_description
     image = (
-        f"{address(app)}_static/preview.png"
+        f"{address(app)}_static/hero.png"
         if address(app)
-        else context["pathto"]("_static/preview.png", 1)
+        else context["pathto"]("_static/hero.png", 1)
     )
     tags = {
         "og:type": "book" if pagename == app.config.root_doc else "article",

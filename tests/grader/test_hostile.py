@@ -119,7 +119,7 @@ Q1["reads what it may not"] = """
 import glob, os
 found = []
 paths = ["SPEC", "TARGET/other.ipynb", "/etc/shadow", "/etc/passwd"]
-for pattern in ("/proc/*/environ", "/proc/*/cmdline", "/home/*/.*", "/root/.*"):
+for pattern in ("/proc/*/environ", "/proc/*/cmdline", "/home/*/.*", "/root" + "/.*"):
     paths += glob.glob(pattern)
 for path in paths:
     try: found.append(open(path, errors="replace").read())

@@ -138,7 +138,10 @@ def test_plane_chains_are_those_of_the_sampler(chains):
                 np.arctan2(*drawn[~inside].T), np.arctan2(*real[~inside].T), rtol=1e-6
             )
     slider, groups = found.controls
-    assert groups.ticks == ["all of them", "7 on no bridge"]
+    assert groups.ticks == [
+        "all of them",
+        "7 between (−1.22, −1.22) and (0.00, 0.00)",
+    ]  # a diagonal
     assert slider.ticks == ["t = 99", "t = 40", "t = 10", "t = 3", "t = 0", "samples"]
     assert slider.play
     assert slider.start == 3  # where the moved ones are first told apart
@@ -530,7 +533,7 @@ def test_refit_sentences_say_what_is_left(refits):
     for position, sentence in enumerate(refits.readout):  # the last slider runs fastest
         stop, i, j = np.unravel_index(position, (len(STOPS), 2, 3))
         k, n, protocol = STOPS[stop], (5, 100)[i], PROTOCOLS[j]
-        left = mih.gaussian_refit.expected_variance(n, k, protocol=protocol)[-1]
+        left = mih.gaussian_refit.expected_variance(n, max(k, 1), protocol=protocol)[k]
         lineages = 10 ** refits.arrays["log variance here"][stop, i, j]
         assert sentence.startswith(f"After {k} fit" if k else "No fit yet")
         assert f"n = {n} ({protocol}), {mih.share(float(left))} of" in sentence

@@ -96,9 +96,7 @@ def law(net=None, points=None, steps=None, seed=None):
     measured = widths_of(net, exact, schedule, means)
     widths = np.zeros((len(schedule), len(means) - 1))
     for gap in range(len(means) - 1):
-        widths[: LEVELS[-1], gap] = np.interp(
-            np.arange(LEVELS[-1]), LEVELS, measured[:, gap, 2]
-        )
+        widths[: LEVELS[-1], gap] = np.interp(np.arange(LEVELS[-1]), LEVELS, measured[:, gap, 2])
     grid = torch.linspace(float(means[0]) - 1, float(means[-1]) + 1, 1024)
     masses = []
     for denoiser in (net, Blurred(exact, schedule, torch.from_numpy(widths)), exact):

@@ -55,9 +55,7 @@ class Push:
         """Chance to get to the cells of `after`, coordinate by coordinate: dim of (n^dim, m)."""
         means, std = self.mean(self.grid(self.axis(i)), i), self.steps.std[i]
         scale = float(after[1] - after[0]) / std / math.sqrt(2 * math.pi)
-        return [
-            (-0.5 * ((after - m[:, None]) / std).square()).exp_().mul_(scale) for m in means.T
-        ]
+        return [(-0.5 * ((after - m[:, None]) / std).square()).exp_().mul_(scale) for m in means.T]
 
     def start(self):
         """Mass in the cell of each point before the first step: (n^dim,)."""
@@ -103,7 +101,9 @@ class Push:
         for rows in self.grid(x).split(20_000):
             nodes = (rows[:, None] + offsets).reshape(-1, self.dim)
             landed = self.mean(nodes, 0)
-            inside = [target(landed).double().reshape(len(rows), -1).mean(dim=1) for target in targets]
+            inside = [
+                target(landed).double().reshape(len(rows), -1).mean(dim=1) for target in targets
+            ]
             shares.append(torch.stack(inside, dim=1))
         return torch.cat(shares)
 

@@ -101,12 +101,7 @@ def make_when(name="line123-when"):
     seconds = sum(float(run["seconds"]) for run in runs)
     masses = np.zeros((len(NETS), len(ETAS), len(CHAINS), 2, 2))
     for (i, net), (j, eta), (k, steps) in tqdm(
-        [
-            (a, b, c)
-            for a in enumerate(NETS)
-            for b in enumerate(ETAS)
-            for c in enumerate(CHAINS)
-        ],
+        [(a, b, c) for a in enumerate(NETS) for b in enumerate(ETAS) for c in enumerate(CHAINS)],
         "eta and steps",
     ):
         found = kept(eta_and_steps, {"net": net, "eta": eta, "steps": steps}, CODE)

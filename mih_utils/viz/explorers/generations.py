@@ -57,7 +57,7 @@ def generations_explorer(
     metrics: by name, for each policy a number per generation; NaN where there is none. Percent
         read better on the axis than small fractions.
     shown: how many of the samples are drawn, the first ones. By default, so that the page stays
-        light: 600 points, or as many as make 20,000 in all; 36 images, or 25 beyond 30 frames.
+        light: 600 points, or as many as make 20,000 in all; 36 images, or 16 beyond 30 frames.
     title: what this shows, as a sentence.
     """
     found = _generations(samples, metrics, mixture, shown)
@@ -71,7 +71,7 @@ def _generations(samples, metrics, mixture, shown: int | None) -> Generations:
     _check_metrics(metrics, policies, frames.shape[1])
     if shown is None:
         total = len(policies) * frames.shape[1]
-        images, points = 36 if total <= 30 else 25, min(600, 20_000 // total)
+        images, points = 36 if total <= 30 else 16, min(600, 20_000 // total)
         shown = images if mixture is None else max(points, 1)
     require_count("shown", shown)
     frames = frames[:, :, :shown].double().cpu()

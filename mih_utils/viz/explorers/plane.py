@@ -67,6 +67,18 @@ class Chains:
         return [*apart.tolist(), True].index(True)
 
 
+def _kept_steps(mixture: GaussianMixture, out: Samples, steps: Iterable[int]) -> list[int]:
+    """The steps that were kept, the noisiest first."""
+    require(mixture.dim == 2, "mixture", mixture, "one of two dimensions")
+    for name in ("x_t", "x0_hat"):
+        ok = name in out.observed
+        require(ok, f"out.{name}", None, f"kept: sample with Keep({name!r}, steps=steps)")
+    steps = sorted(set(steps), reverse=True)
+    ok = len(steps) == len(out.x_t)
+    require(ok, "steps", f"{len(steps)} steps", f"the {len(out.x_t)} that were kept")
+    return steps
+
+
 def plane_chains_explorer(
     mixture: GaussianMixture,
     schedule: Schedule,
@@ -85,13 +97,7 @@ def plane_chains_explorer(
     end on it, with the paths that they took. Where x0_hat lies outside the panel it is drawn at
     its border.
     """
-    require(mixture.dim == 2, "mixture", mixture, "one of two dimensions")
-    for name in ("x_t", "x0_hat"):
-        ok = name in out.observed
-        require(ok, f"out.{name}", None, f"kept: sample with Keep({name!r}, steps=steps)")
-    steps = sorted(set(steps), reverse=True)
-    ok = len(steps) == len(out.x_t)
-    require(ok, "steps", f"{len(steps)} steps", f"the {len(out.x_t)} that were kept")
+    steps = _kept_steps(mixture, out, steps)
     found = _chains(mixture, schedule, out, steps, k)
     reach, middle = reach_of(mixture), mixture.means.mean(dim=0)
     x_t, x0_hat = out.x_t.double().cpu(), out.x0_hat.double().cpu()
