@@ -32,12 +32,14 @@ def sample_below(
     `sample`.
     """
     by = by or Hal()
+    require_number("threshold", threshold, above=0)
     require("x_T" not in settings, "settings", "x_T", "without it: rejected samples have no place")
 
     def draw(m: int) -> Samples:
         return sample(net, chain, m, shape, observe=[by], generator=generator, **settings)
 
-    return draw_below(draw, n, threshold, by.name, draw(n))
+    first = draw(n)  # refuses what is no observer
+    return draw_below(draw, n, threshold, by.name, first)
 
 
 def draw_below(

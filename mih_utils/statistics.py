@@ -40,31 +40,31 @@ def roc(bad: Tensor, good: Tensor) -> tuple[Tensor, Tensor]:
 
 def auc(bad: Tensor, good: Tensor) -> float:
     """Return the area under the ROC curve: P(bad > good), where a tie counts one half."""
-    return float(_wins(bad, good).mean())
+    return int(_wins(bad, good).sum()) / (2 * len(bad) * len(good))
 
 
 def auc_interval(bad: Tensor, good: Tensor) -> tuple[float, float]:
     """Return a 95% interval of the area (DeLong et al. 1988), on the scale of its log odds.
 
-    Where every pair is in order, or none is, there is no scatter to go by: then the interval is
-    that of a share, of as many cases as the smaller group has.
+    Where all pairs come out the same (in order, the other way round, or tied) there is no scatter to
+    go by: then the interval is that of a share, of as many cases as the smaller group has.
     """
     area, fewest = auc(bad, good), min(len(bad), len(good))
-    if area in (0.0, 1.0) or fewest < 2:
+    over_good = _wins(bad, good).double() / (2 * len(good))
+    over_bad = 1 - _wins(good, bad).double() / (2 * len(bad))
+    variance = float(over_good.var() / len(bad) + over_bad.var() / len(good)) if fewest > 1 else 0.0
+    if variance == 0:
         return share_interval(area * fewest, fewest)
-    over_good, over_bad = _wins(bad, good), 1 - _wins(good, bad)
-    variance = float(over_good.var() / len(bad) + over_bad.var() / len(good))
     log_odds, half = math.log(area / (1 - area)), 1.959964 * math.sqrt(variance) / (area - area**2)
     low, high = (1 / (1 + math.exp(-(log_odds + side * half))) for side in (-1, 1))
     return low, high
 
 
 def _wins(values: Tensor, others: Tensor) -> Tensor:
-    """For each value, the share of the others that are below it, a tie counting one half."""
+    """For each value, twice the number of the others below it, where a tie counts once."""
     _require_numbers(values, others)
     rising, values = others.double().sort().values, values.double()
-    below = torch.searchsorted(rising, values) + torch.searchsorted(rising, values, right=True)
-    return below.double() / (2 * len(others))
+    return torch.searchsorted(rising, values) + torch.searchsorted(rising, values, right=True)
 
 
 def _require_numbers(bad: Tensor, good: Tensor) -> None:

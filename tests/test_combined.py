@@ -38,23 +38,26 @@ def test_it_is_the_mean_over_a_gaussian(width, t):
     x_t, t = points(4), torch.tensor(t)
     found = mih.SmoothedDenoiser(EXACT, width, nodes=401)(x_t, t)
     u, weight = map(torch.from_numpy, panels(400))
+    effect = float((found - EXACT(x_t, t)).abs().max())
+    assert effect > 1e-5
     for x, answer in zip(x_t, found, strict=True):
         expected = weight @ EXACT(x + width * u[:, None], t)
-        torch.testing.assert_close(answer, expected, rtol=0, atol=2e-3)
-    assert (found - EXACT(x_t, t)).abs().max() > 1e-3
+        torch.testing.assert_close(answer, expected, rtol=0, atol=0.02 * effect)
 
 
-def test_it_is_the_mean_over_a_gaussian_in_the_plane():
-    exact, t = mih.ExactDenoiser(PLANE, SCHEDULE), torch.tensor(20)
+@pytest.mark.parametrize("t", [3, 20])
+def test_it_is_the_mean_over_a_gaussian_in_the_plane(t):
+    exact, t = mih.ExactDenoiser(PLANE, SCHEDULE), torch.tensor(t)
     x_t = torch.tensor([[0.4, 0.1], [0.6, 0.5], [-0.2, 0.3]], dtype=torch.float64)
     found = mih.SmoothedDenoiser(exact, 0.2, nodes=201)(x_t, t)
     u, weight = panels(20)
+    effect = float((found - exact(x_t, t)).abs().max())
+    assert effect > 1e-3
     offsets = torch.from_numpy(np.stack(np.meshgrid(u, u, indexing="ij"), axis=-1).reshape(-1, 2))
     both = torch.from_numpy(np.outer(weight, weight).ravel())
     for row, answer in zip(x_t, found, strict=True):
         expected = both @ exact(row + 0.2 * offsets, t)
-        torch.testing.assert_close(answer, expected, rtol=0, atol=2e-3)
-    assert (found - exact(x_t, t)).abs().max() > 0.05
+        torch.testing.assert_close(answer, expected, rtol=0, atol=0.02 * effect)
 
 
 @pytest.mark.parametrize("nodes", [7, 41])
@@ -98,7 +101,7 @@ def test_smoothing_alone_fills_the_gaps():
         density = mih.exact_density(smooth, SCHEDULE.ddpm(50), grid, progress=False)
         masses.append(density.mass_between(1.3, 1.7))
     assert masses[0] < masses[1] < masses[2]
-    assert masses[2] > 100 * masses[0]
+    assert masses[2] > 10 * masses[0]
 
 
 # Switched
@@ -131,7 +134,7 @@ def test_each_row_has_its_own_t():
         assert found.shape == shape
         assert found.flatten(1)[:, 0].tolist() == [2, 2, 1, 1, 1]
     assert both(torch.zeros(5, 1), torch.tensor([29])).unique().tolist() == [2]
-    assert float(both(torch.zeros(1, 1), torch.tensor(29.9))) == 2
+    assert float(both(torch.zeros(1, 1), torch.tensor(29.9)).detach()) == 2
 
 
 @pytest.mark.parametrize("below", [0, 17, 100])

@@ -197,9 +197,9 @@ def test_a_generator_decides_and_the_global_one_is_left_alone():
     first, again, other = (report(hal, hallucinated, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(torch.get_rng_state(), before)
     assert first.threshold == again.threshold
-    for name in ("removed_interval", "retained_interval"):
+    for name in ("threshold", "removed_interval", "retained_interval"):
         assert getattr(first, name) == getattr(again, name)
-        assert getattr(first, name) != getattr(other, name)
+        assert len({getattr(report(hal, hallucinated, seed=s), name) for s in range(10)}) > 1
     assert first.auc == other.auc  # of all samples, whatever the halves
     assert first.auc_interval == other.auc_interval
     torch.manual_seed(3)
