@@ -46,9 +46,11 @@ def auc(bad: Tensor, good: Tensor) -> float:
 def auc_interval(bad: Tensor, good: Tensor) -> tuple[float, float]:
     """Return a 95% interval of the area (DeLong et al. 1988), on the scale of its log odds.
 
-    Where all pairs come out the same (in order, the other way round, or tied) there is no scatter to
-    go by: then the interval is that of a share, of as many cases as the smaller group has.
+    Where all pairs come out the same (in order, the other way round, or tied) there is no scatter
+    to go by: then the interval is that of a share, of as many cases as the smaller group has.
     """
+    _require_numbers(bad, good)
+    bad, good = bad.sort().values, good.sort().values  # their order changes no last digit
     area, fewest = auc(bad, good), min(len(bad), len(good))
     over_good = _wins(bad, good).double() / (2 * len(good))
     over_bad = 1 - _wins(good, bad).double() / (2 * len(bad))

@@ -47,7 +47,7 @@ def test_docstrings_comments_scripts_and_styles_run_nothing(project):
     edit(project / "mih_utils/mixture.py", '"""', '"""Edited. ')
     with (project / "mih_utils/sampling.py").open("a", encoding="utf8") as file:
         file.write("\n# a comment\n")
-    for path in (project / "mih_utils/viz/js").iterdir():
+    for path in filter(Path.is_file, (project / "mih_utils/viz/js").rglob("*")):
         with path.open("a", encoding="utf8") as file:
             file.write("\n/* edited */\n")
     assert changed(project, before) == set()
