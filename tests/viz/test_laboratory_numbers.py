@@ -137,7 +137,7 @@ def test_the_page_computes_what_the_package_computes(node, tmp_path):
         optimiser.step()
         annealing.step()
     reference = {
-        "networks": [network_reference(*case) for case in ((32, 100), (64, 200), (128, 30))],
+        "networks": [network_reference(*case) for case in ((32, 100), (64, 200), (128, 80))],
         "schedules": [schedule_reference(steps) for steps in (100, 1000)],
         "exact": exact_reference(),
         "densities": list(density_references()),
