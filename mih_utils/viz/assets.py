@@ -7,7 +7,7 @@ without importing torch.
 import re
 from pathlib import Path
 
-from .style import css_colors
+from .style import DARK, css_colors
 
 _JS = Path(__file__).parent / "js"
 _IMPORT = re.compile(r'^import\s[^"]*"(\.[^"]+)";\n', re.MULTILINE)
@@ -22,6 +22,8 @@ def style() -> str:
     """Return the style of explorers, in light and in dark."""
     colors = css_colors(".mih-explorer", ".mih-explorer.mih-dark")
     rules = (_JS / "explorer.css").read_text(encoding="utf-8")
+    # what is drawn on a picture, which is black on light pages as well
+    colors += f"\n.mih-explorer {{ --mih-on-image: {DARK['hallucination']}; }}"
     return f"{colors}\n{re.sub(r'/[*].*?[*]/', '', rules).strip()}\n"
 
 

@@ -138,10 +138,12 @@ def test_plane_chains_are_those_of_the_sampler(chains):
                 np.arctan2(*drawn[~inside].T), np.arctan2(*real[~inside].T), rtol=1e-6
             )
     slider, groups = found.controls
-    assert groups.ticks == [
-        "all of them",
-        "7 between (−1.22, −1.22) and (0.00, 0.00)",
-    ]  # a diagonal
+    # they were moved along a diagonal of the grid, towards the mode in its middle
+    corner, middle = (f"{m:.2f}".replace("-", "−") for m in GRID.means[[0, 4], 0].tolist())
+    bridge = f"7 between ({corner}, {corner}) and ({middle}, {middle})"
+    assert groups.ticks == ["all of them", bridge]
+    assert found.readout[1].endswith(f"those that end {bridge[2:]}.")
+    assert found.panels[0].picks.segments == [GRID.means[[0, 4]].flatten().tolist()]
     assert slider.ticks == ["t = 99", "t = 40", "t = 10", "t = 3", "t = 0", "samples"]
     assert slider.play
     assert slider.start == 3  # where the moved ones are first told apart

@@ -174,7 +174,7 @@ def _histogram(found: Detector, arrays: dict) -> Panel:
     top = 0.25 + max(arrays["good outline"].max(), arrays["bad outline"].max())
     fills = {"by": [], "fill": True, "floor": floor}
     return Panel(
-        "How many samples have which Hal",
+        "Histogram of Hal",
         "Hal",
         "samples",
         ends,
@@ -268,5 +268,4 @@ def _curve(found: Detector, arrays: dict) -> Panel:
         "on a logarithmic axis: the curve runs above that of removing at random; a dot marks the "
         "threshold.",
         xlog=True,
-        wide=True,
     )

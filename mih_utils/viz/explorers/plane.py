@@ -212,7 +212,8 @@ def _chains_title(found: Chains, k: float) -> str:
     on, lost = sum(len(g) for g in found.groups[: len(found.bridges)]), int(found.lost.sum())
     if not lost:
         return f"No chain ends farther than {k:g}σ from every mode"
-    return f"{on} of the {lost} chains that hallucinate end on a bridge between two modes"
+    which = f"All {lost}" if on == lost else f"{on} of the {lost}"
+    return f"{which} chains that hallucinate end on a bridge between two modes"
 
 
 def _step_sentences(mixture, found: Chains, outside: list[int], k: float) -> list[str]:

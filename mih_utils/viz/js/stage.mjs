@@ -6,7 +6,7 @@ import { resolved, series } from "./data.mjs";
 import { drawPanel, drawPicture, drawPiles } from "./draw.mjs";
 import { nearest, segmentAt, told } from "./hover.mjs";
 
-const HEIGHTS = { panel: 290, piles: 290, wide: 230 };
+const HEIGHTS = { panel: 290, piles: 220, wide: 200 };
 const glyphs = (picture) => picture.columns.map((marker) => {
   const glyph = element("span", { className: "mih-glyph" });
   glyph.dataset.marker = marker;
