@@ -87,7 +87,7 @@ test("the legend names every line once, and what a slider marks", () => {
     { label: "b", unlisted: true }];
   const found = entriesOf({ panels: [{ lines }, {}], controls: [{ marked: "here", marks_role: "ink" }, {}],
     legend: [{ label: "c", role: "data" }] });
-  assert.deepEqual(found.map(([label]) => label), ["a", "here", "c"]);
+  assert.deepEqual(found.map(([label]) => label), ["a", "c", "here"]);
 });
 
 test("the game counts what was found and who was accused", () => {

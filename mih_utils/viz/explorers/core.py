@@ -175,6 +175,8 @@ class Panel:
     ylabel_by: list[int] = field(default_factory=list)
     xlog: bool = False
     ylog: bool = False
+    xwhole: bool = False
+    """Whether only whole numbers mean something along x."""
     cursor: str | None = None
     """An array of one number for each position of the controls in `cursor_by`: a line there."""
     cursor_by: list[int] = field(default_factory=lambda: [0])

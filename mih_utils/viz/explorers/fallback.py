@@ -45,6 +45,8 @@ def _panel(ax, panel, arrays: dict, at: list[int]) -> None:
     for axis, log in ((ax.xaxis, panel.xlog), (ax.yaxis, panel.ylog)):
         if log:
             axis.set_major_formatter(lambda value, _: f"{10**value:.3g}")
+    if panel.xwhole:
+        ax.xaxis.get_major_locator().set_params(integer=True)
     if panel.square:
         ax.set_box_aspect(1)
 

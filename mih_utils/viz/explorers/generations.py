@@ -204,6 +204,7 @@ def _metric_panel(found: Generations, lines: list[Line], metric: int, wide: bool
         wide=wide,
         y_by=[metric],
         ylabel_by=[metric],
+        xwhole=True,
         cursor="dot",
     )
 

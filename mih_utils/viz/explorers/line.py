@@ -89,7 +89,7 @@ def reverse_chains_explorer(
         border,
         [round(start, 6) for start in starts.tolist()],
         marks=[i for i, count in enumerate(lost) if count],
-        marked="starts where the network does that" if any(lost) else "",
+        marked="starts of such chains" if any(lost) else "",
     )
     chips = [Chip("Where the bundle splits", {0: border})]
     if any(lost):

@@ -42,7 +42,8 @@ export function drawPanel(g, width, height, given, arrays, at, paint) {
 }
 
 function drawAxes(g, panel, { left, top, w, h }, X, Y, paint) {
-  const across = (panel.xlog ? logTicks : ticks)(...panel.x, Math.max(3, w / 75));
+  const every = (panel.xlog ? logTicks : ticks)(...panel.x, Math.max(3, w / 75));
+  const across = panel.xwhole ? every.filter(Number.isInteger) : every;
   const up = (panel.ylog ? logTicks : ticks)(...panel.y, Math.max(3, h / 45));
   g.font = "13px " + paint.font;
   g.fillStyle = g.strokeStyle = paint.colour("ink");

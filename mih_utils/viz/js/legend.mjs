@@ -23,14 +23,14 @@ export function key(entry) {
   return made;
 }
 
-// Every label once: of the lines, of what is marked on sliders, and those given by hand.
+// Every label once: of the lines, those given by hand, and of what is marked on sliders.
 export function entriesOf(spec) {
   const seen = new Map();
   for (const panel of spec.panels) {
     for (const line of panel.lines || []) if (line.label && !line.unlisted) seen.set(line.label, line);
   }
-  for (const { marked, marks_role } of spec.controls) if (marked) seen.set(marked, { role: marks_role, bar: true });
   for (const entry of spec.legend) seen.set(entry.label, entry);
+  for (const { marked, marks_role } of spec.controls) if (marked) seen.set(marked, { role: marks_role, bar: true });
   return [...seen];
 }
 
