@@ -255,8 +255,8 @@ def _curve(found: Detector, arrays: dict) -> Panel:
     here = {"xby": [0], "points": True, "width": 6}
     return Panel(
         "The ROC curve",
-        "good samples removed, %",
-        "hallucinations removed, %",
+        "good removed, %",
+        "bad removed, %",
         (least, 2.05),
         (-3, 103),
         [
