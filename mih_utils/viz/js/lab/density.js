@@ -69,7 +69,7 @@ function deposit(density, start, spacing, mean, std, mass) {
 function* transport(denoiser, chain, low, high, points) {
   let x = spaced(-TAIL, TAIL, points), landed = yield* through(denoiser, chain, x);
   const most = 8 * points, torn = (high - low) / 512;
-  for (let round = 0; round < 6 && x.length < most; round++) {
+  for (let round = 0; round < 12 && x.length < most; round++) {
     const mass = normalMass(x), wide = [];
     const inside = landed.map((at) => Math.min(Math.max(at, low), high));
     for (let j = 0; j < mass.length; j++) {
