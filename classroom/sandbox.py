@@ -205,6 +205,9 @@ def bubblewrap(root):
             options += ["--symlink", os.readlink(folder), folder]
         elif os.path.isdir(folder):
             options += ["--ro-bind", folder, folder]
+    options += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
+    for folder in ("/dev/shm", "/tmp"):  # first: what is bound next may lie in /tmp
+        options += ["--perms", "1777", "--size", str(64 * 2**20), "--tmpfs", folder]
     binds = {folder: folder for folder in visible_folders()}
     binds |= {source: Path("/book", source.name) for source in filter(Path.exists, book_parts())}
     for source, target in binds.items():
@@ -212,9 +215,6 @@ def bubblewrap(root):
             options += ["--perms", "0755", "--dir", str(parent)]
         options += ["--ro-bind", str(source), str(target)]
     options += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
-    options += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
-    for folder in ("/dev/shm", "/tmp"):
-        options += ["--perms", "1777", "--size", str(64 * 2**20), "--tmpfs", folder]
     return [program, *options, "--remount-ro", "/", "--chdir", "/tmp"]
 
 

@@ -1,11 +1,14 @@
 """What several test files share."""
 
+import os
+import shutil
 import signal
 from contextlib import contextmanager
 
 import pytest
 import torch
 from hypothesis import settings
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 # Property tests draw the same examples every time, and a busy machine fails none of them.
@@ -70,3 +73,33 @@ class Double:
 
     def __call__(self, x_t, t):
         return self.net(x_t, t)
+
+
+class StoppedAt(nn.Module):
+    """A net that the reader interrupts when it is called for the given time."""
+
+    def __init__(self, net, call):
+        super().__init__()
+        self.net, self.left = net, call
+
+    def forward(self, x_t, t):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+        return self.net(x_t, t)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        give_up = pytest.fail if os.environ.get("CI") else pytest.skip
+        give_up("no Chromium on this machine (on Debian and Ubuntu: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        args = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        browser = playwright.chromium.launch(executable_path=path, args=args)
+        yield browser
+        browser.close()

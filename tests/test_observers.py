@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import refusal
+from conftest import StoppedAt, refusal
 from torch import nn
 
 import mih_utils as mih
@@ -84,20 +84,6 @@ def test_excess_is_measured_as_often_as_wanted_and_changes_nothing():
     assert watch.steps == [5, 10, 15, 20]
     assert torch.equal(history.loss, train(unwatched, steps=20).loss)
     assert same_weights(net, unwatched)
-
-
-class StoppedAt(nn.Module):
-    """A net that the reader interrupts when it is called for the given time."""
-
-    def __init__(self, net, call):
-        super().__init__()
-        self.net, self.left = net, call
-
-    def forward(self, x_t, t):
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-        return self.net(x_t, t)
 
 
 def test_an_interrupt_keeps_the_excess_measured_until_then():

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from test_book import CHAPTERS, PAGES, SITE, browser, origins, visit  # noqa: F401
+from test_book import CHAPTERS, PAGES, SITE, origins, visit  # noqa: F401
 
 pytestmark = pytest.mark.site
 

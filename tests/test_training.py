@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 import torch
-from conftest import refusal
+from conftest import StoppedAt, refusal
 from torch import nn
 
 import mih_utils as mih
@@ -101,20 +101,6 @@ def test_whatever_noises_a_batch_is_a_schedule():
 
 
 # Stopping
-
-
-class StoppedAt(nn.Module):
-    """A net that the reader interrupts when it is called for the given time."""
-
-    def __init__(self, net, call):
-        super().__init__()
-        self.net, self.left = net, call
-
-    def forward(self, x_t, t):
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-        return self.net(x_t, t)
 
 
 @pytest.mark.parametrize("done", [0, 1, 7])
