@@ -108,12 +108,14 @@ def visit(browser, folder):
         contexts.append(context)
         page = context.new_page()
         if clock:
-            page.clock.install()
+            page.clock.install(time=0)
         page.set_default_timeout(20_000)
         page.on("pageerror", lambda error: wrong.append(f"page error: {error}"))
         page.on("console", lambda m: m.type in ("error", "warning") and wrong.append(m.text))
         page.on("request", lambda r: r.url.startswith("http") and wrong.append(r.url))
         page.goto((folder / f"{name}.html").as_uri() + address)
+        if clock:
+            page.clock.pause_at(60)  # from here on time passes only as the test says
         return page
 
     yield open_page
