@@ -9,7 +9,16 @@ threads.
 import argparse
 
 import torch
-from recipes import detector, digits, gaussian_1d, gaussian_2d, points, recursion, shapes
+from recipes import (
+    detector,
+    digits,
+    gaussian_1d,
+    gaussian_2d,
+    points,
+    recursion,
+    shapes,
+    shapes_seeds,
+)
 
 RECIPES = {
     **gaussian_1d.RECIPES,
@@ -17,6 +26,7 @@ RECIPES = {
     **gaussian_2d.RECIPES,
     **detector.RECIPES,
     **shapes.RECIPES,
+    **shapes_seeds.RECIPES,
     **digits.RECIPES,
     **recursion.RECIPES,
 }
