@@ -22,6 +22,7 @@ from recipes import (
 
 RECIPES = {
     **gaussian_1d.RECIPES,
+    **when.RECIPES,
     **points.RECIPES,
     **gaussian_2d.RECIPES,
     **detector.RECIPES,
