@@ -18,6 +18,7 @@ from recipes import (
     recursion,
     shapes,
     shapes_seeds,
+    when,
 )
 
 RECIPES = {

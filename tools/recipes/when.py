@@ -64,15 +64,7 @@ def swaps(seed):
     k + 1 steps; `windows`: the exact one in WINDOWS only. `detector`: AUC and share retained at 95%
     removed of the best possible detector before each step; the committor, and the mass beside it.
     """
-    mixture, schedule, net, exact = denoisers(seed)
-    low, high = float(mixture.means.min()) - 1, float(mixture.means.max()) + 1
-    push = {
-        name: Push(denoiser, schedule.ddpm(), low, high)
-        for name, denoiser in (("net", net), ("exact", exact))
-    }
-    goals = [inside(intervals) for intervals in targets(mixture)]
-    f = {name: one.forwards() for name, one in push.items()}
-    b = {name: one.backwards(*goals) for name, one in push.items()}
+    push, f, b = (dict(zip(("net", "exact"), two, strict=True)) for two in both_ways(seed))
 
     def mass(early, late):
         return torch.stack([f[early][k] @ b[late][k] for k in range(KEPT)]).numpy()
@@ -92,6 +84,15 @@ def swaps(seed):
         "detector": np.array(detector),
         **{name: np.stack([on_common_axis(a) for a in some]) for name, some in shown.items()},
     }
+
+
+def both_ways(seed):
+    """Of the network and of the exact denoiser: the chain as matrices, masses, and chances."""
+    mixture, schedule, *two = denoisers(seed)
+    low, high = float(mixture.means.min()) - 1, float(mixture.means.max()) + 1
+    goals = [inside(intervals) for intervals in targets(mixture)]
+    push = [Push(denoiser, schedule.ddpm(), low, high) for denoiser in two]
+    return push, [one.forwards() for one in push], [one.backwards(*goals) for one in push]
 
 
 def swapped(exact, before, after, first, last):
