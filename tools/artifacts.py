@@ -14,10 +14,12 @@ from recipes import (
     digits,
     gaussian_1d,
     gaussian_2d,
+    law,
     points,
     recursion,
     shapes,
     shapes_seeds,
+    steepness,
     when,
 )
 
@@ -25,6 +27,8 @@ RECIPES = {
     **gaussian_1d.RECIPES,
     **when.RECIPES,
     **points.RECIPES,
+    **law.RECIPES,
+    **steepness.RECIPES,
     **gaussian_2d.RECIPES,
     **detector.RECIPES,
     **shapes.RECIPES,
