@@ -69,7 +69,7 @@ def steepest(noise, x, schedule, t):
 
 @torch.no_grad()
 def widths_of(net, exact, schedule, means):
-    """Slopes of network and exact denoiser, and the blur that joins them: three of (levels, gaps)."""
+    """Slopes of network and exact denoiser, and the blur that joins them: (levels, gaps, 3)."""
     rows = []
     for t in LEVELS:
         for x in gaps_at(schedule, means, t):

@@ -3,8 +3,8 @@
 In the released code the number of epochs is fixed, so a network that sees fewer points also trains
 for fewer steps. Two arms tell the two apart.
 
-The contract line-points is in mih_utils/claims.yml. Ten seeds from 0 on were looked at before it was
-written; these are others.
+The contract line-points is in mih_utils/claims.yml. Ten seeds from 0 on were looked at before it
+was written; these are others.
 """
 
 import numpy as np
