@@ -11,6 +11,7 @@ import argparse
 import torch
 from recipes import (
     detector,
+    detector_large,
     digits,
     gaussian_1d,
     gaussian_2d,
@@ -32,6 +33,7 @@ RECIPES = {
     **steepness.RECIPES,
     **gaussian_2d.RECIPES,
     **detector.RECIPES,
+    **detector_large.RECIPES,
     **shapes.RECIPES,
     **shapes_seeds.RECIPES,
     **digits.RECIPES,
