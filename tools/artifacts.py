@@ -23,6 +23,7 @@ from recipes import (
     shapes_seeds,
     steepness,
     when,
+    when_2d,
 )
 
 RECIPES = {
@@ -32,6 +33,7 @@ RECIPES = {
     **law.RECIPES,
     **steepness.RECIPES,
     **gaussian_2d.RECIPES,
+    **when_2d.RECIPES,
     **detector.RECIPES,
     **detector_large.RECIPES,
     **shapes.RECIPES,
