@@ -33,9 +33,9 @@ def padded(images):
     return F.pad(images, (1, 1, 1, 1), value=-1)
 
 
-def judge_weights(seed):
+def judge_weights(judge_seed):
     """A classifier of digits of 14 pixels, and its accuracy on unseen ones."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(judge_seed)
     net = mih.DigitClassifier(generator=generator)
     images, labels = mih.load_mnist()
     train_classifier(net, small(images), labels, EPOCHS, generator=generator)
@@ -59,7 +59,7 @@ def measured(images, judge, real):
 
 def generation_0(seed):
     """Train on digits, draw, and measure what was drawn and as many of the training digits."""
-    judge, _ = with_weights(mih.DigitClassifier(), kept(judge_weights, {"seed": 0}, CODE))
+    judge, _ = with_weights(mih.DigitClassifier(), kept(judge_weights, {"judge_seed": 0}, CODE))
     unseen, _ = mih.load_mnist(split="test")
     real = judge.features(small(unseen)[:JUDGED])
     generator = torch.Generator().manual_seed(seed)
