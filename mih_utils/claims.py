@@ -104,7 +104,7 @@ class Finding:
             "verdict": self.verdict,
             "measured": self.measured,
             "bounds": [self.claim.bounds(name) for name in self.numbers],
-            "figures": dict(self.numbers),
+            "numbers": dict(self.numbers),
         }
 
 

@@ -138,7 +138,7 @@ def test_a_condition_is_met_if_all_of_a_figure_meets_it(large, small, control, v
 def test_figures_may_be_tensors_and_arrays():
     finding = EXAMPLE.check(large=torch.tensor([11.0, 12.0]), small=np.float32(0.05), control=0)
     assert finding.verdict == "holds"
-    assert json.loads(json.dumps(finding.as_data()))["figures"]["large"] == [11, 12]
+    assert json.loads(json.dumps(finding.as_data()))["numbers"]["large"] == [11, 12]
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,8 @@ class FillBoard(SphinxPostTransform):
 
     def from_contracts(self, board, docname, findings):
         """Cards of a chapter whose table has contracts, in the order of its table."""
-        named = {s["name"]: (s, c) for s, c in zip(board[::2], board[1::2], strict=True)}
+        every = list(board.children)
+        named = {s["name"]: (s, c) for s, c in zip(every[::2], every[1::2], strict=True)}
         for finding in findings:
             statement, contract = named[finding["id"]]
             says = nodes.container("", *statement.children, classes=["mih-claim-says"])
