@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -167,21 +168,26 @@ def page_trend(rates: Tensor) -> tuple[float, float]:
     found = getattr(rates, "shape", type(rates).__name__)
     require(ok and rates.shape[1] > 0, "rates", found, "of form (S, seeds), S from 2 to 10")
     require(not bool(rates.isnan().any()), "rates", "nan", "numbers")
-    seen, chances = 0, {0: 1.0}
+    seen, blocks = 0, []
     for column in rates.cpu().T:
         doubled = [round(2 * rank) for rank in _ranks(column).tolist()]  # ties have half ranks
         seen += sum(j * rank for j, rank in enumerate(doubled, 1))
-        block, orders = _chances_of_orders(tuple(doubled)), Counter()
-        for total, chance in chances.items():
-            for more, other in block.items():
-                orders[total + more] += chance * other
-        chances = orders
+        blocks.append(tuple(sorted(doubled)))
+    chances = _chances_of_orders(tuple(sorted(blocks)))
     p = math.fsum(chance for total, chance in chances.items() if total >= seen)
     return seen / 2, min(p, 1.0)
 
 
-def _chances_of_orders(ranks: tuple[int, ...]) -> dict[int, float]:
-    """The chance of each sum of number times rank if all orders are equally likely."""
+@cache
+def _chances_of_orders(blocks: tuple[tuple[int, ...], ...]) -> dict[int, float]:
+    """The chance of each sum of number times rank where all orders in blocks are equally likely."""
+    if len(blocks) > 1:
+        together = Counter()
+        for total, chance in _chances_of_orders(blocks[:-1]).items():
+            for more, other in _chances_of_orders(blocks[-1:]).items():
+                together[total + more] += chance * other
+        return together
+    ranks = blocks[0]
     ways = {0: Counter({0: 1})}  # by the set of ranks that are used, as bits
     for place in range(1, len(ranks) + 1):
         longer: dict[int, Counter] = {}

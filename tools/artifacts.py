@@ -14,16 +14,21 @@ from recipes import (
     digits,
     gaussian_1d,
     gaussian_2d,
+    law,
     points,
     recursion,
     shapes,
     shapes_seeds,
+    steepness,
+    when,
 )
 
 RECIPES = {
     **gaussian_1d.RECIPES,
     **when.RECIPES,
     **points.RECIPES,
+    **law.RECIPES,
+    **steepness.RECIPES,
     **gaussian_2d.RECIPES,
     **detector.RECIPES,
     **shapes.RECIPES,

@@ -1,7 +1,8 @@
 """Chapters 1 and 4: in which steps the bridges of the line are made, and who could see them coming.
 
-The contracts line-when, line-eta and line-committor are in mih_utils/claims.yml. Their networks are
-trained like the stored ones, from seeds that nobody had looked at. In line-eta, "DDPM (eta = 1)" is
+The contracts line-when, line-between, line-chain, line-eta and line-committor are in
+mih_utils/claims.yml. Their networks are trained like the stored ones, from seeds that nobody had
+looked at. In line-eta, "DDPM (eta = 1)" is
 the chain with the posterior's variance, as in DDIM's formula; DDPM with the large variance, the
 book's chain, stands beside it and decides nothing.
 """
@@ -25,8 +26,9 @@ WINDOWS = [(0, 5), (5, 15), (15, 60), (60, 1000)]  # steps, counted from the end
 SHOWN = [0, 1, 2, 4, 5, 10, 15, 20, 30, 50, 80]  # steps left at which the committor is kept
 KEPT = 100  # steps, from the end, of which masses and detectors are kept
 GOALS = ["between modes beyond 6 std", "middle fifth of the gaps", "beyond 6 std of every mode"]
-CHAINS = [250, 1000]
-ARMS = [0.0, 0.5, 1.0, "large"]  # eta, or DDPM with the large variance
+CHAINS = [50, 100, 250, 500, 1000]
+BOTH = [250, 1000]  # the chains that DDIM and DDPM are compared in
+ARMS = [0.0, 1.0, "large"]  # eta, or DDPM with the large variance
 CODE = [*code_of("chain", "schedule", "mixture"), __file__, __file__.replace("when.py", "push.py")]
 ETA_CODE = [*code_of("density", "schedule", "denoisers"), __file__]
 
@@ -64,15 +66,7 @@ def swaps(seed):
     k + 1 steps; `windows`: the exact one in WINDOWS only. `detector`: AUC and share retained at 95%
     removed of the best possible detector before each step; the committor, and the mass beside it.
     """
-    mixture, schedule, net, exact = denoisers(seed)
-    low, high = float(mixture.means.min()) - 1, float(mixture.means.max()) + 1
-    push = {
-        name: Push(denoiser, schedule.ddpm(), low, high)
-        for name, denoiser in (("net", net), ("exact", exact))
-    }
-    goals = [inside(intervals) for intervals in targets(mixture)]
-    f = {name: one.forwards() for name, one in push.items()}
-    b = {name: one.backwards(*goals) for name, one in push.items()}
+    push, f, b = (dict(zip(("net", "exact"), two, strict=True)) for two in both_ways(seed))
 
     def mass(early, late):
         return torch.stack([f[early][k] @ b[late][k] for k in range(KEPT)]).numpy()
@@ -94,6 +88,15 @@ def swaps(seed):
     }
 
 
+def both_ways(seed):
+    """Of the network and of the exact denoiser: the chain as matrices, masses, and chances."""
+    mixture, schedule, *two = denoisers(seed)
+    low, high = float(mixture.means.min()) - 1, float(mixture.means.max()) + 1
+    goals = [inside(intervals) for intervals in targets(mixture)]
+    push = [Push(denoiser, schedule.ddpm(), low, high) for denoiser in two]
+    return push, [one.forwards() for one in push], [one.backwards(*goals) for one in push]
+
+
 def swapped(exact, before, after, first, last):
     """Mass in the goals when the exact denoiser takes the steps first … last - 1 from the end."""
     start, stop = min(last, exact.first + 1) - 1, max(first - 1, 0)
@@ -108,13 +111,13 @@ def on_common_axis(values, n=256):
 
 
 def of_chain(seed, arm, steps):
-    """Mass in each goal of the network and of the exact denoiser: (2, goals)."""
-    mixture, schedule, *both = denoisers(seed)
+    """Mass in each goal of a network, or (seed None) of the exact denoiser: (goals,)."""
+    mixture, schedule = gaussian_1d.line([1, 2, 3]), mih.Schedule.linear(**SCHEDULE)
+    denoiser = mih.ExactDenoiser(mixture, schedule) if seed is None else network(seed)
     chain = schedule.ddpm(steps) if arm == "large" else schedule.ddim(steps, arm)
-    grid = torch.linspace(0, 4, 1024)
-    densities = [mih.exact_density(denoiser, chain, grid, progress=False) for denoiser in both]
-    rows = [[sum(d.mass_between(*i) for i in goal) for goal in targets(mixture)] for d in densities]
-    return {"mass": np.array(rows)}
+    density = mih.exact_density(denoiser, chain, torch.linspace(0, 4, 1024), progress=False)
+    goals = targets(mixture)
+    return {"mass": np.array([sum(density.mass_between(*i) for i in goal) for goal in goals])}
 
 
 def make_when(name="line123-when"):
@@ -126,13 +129,15 @@ def make_when(name="line123-when"):
     for what in ("committor_x", "committor", "committor_density"):
         arrays[what] = runs[0][what].astype(np.float32)
     seconds = sum(float(run["seconds"]) for run in runs)
-    masses = np.zeros((len(SEEDS), len(ARMS), len(CHAINS), 2, len(GOALS)))
+    masses = np.full((1 + len(SEEDS), len(ARMS), len(CHAINS), len(GOALS)), np.nan)
     for place in tqdm(list(np.ndindex(masses.shape[:3])), "eta and steps"):
-        i, j, k = place
-        settings = {"seed": SEEDS[i], "arm": ARMS[j], "steps": CHAINS[k]}
-        found = kept(of_chain, settings, ETA_CODE)
-        masses[place] = found["mass"]
-        seconds += float(found["seconds"])
+        seed, arm, steps = (
+            some[i] for some, i in zip(((None, *SEEDS), ARMS, CHAINS), place, strict=True)
+        )
+        if arm == "large" or steps in BOTH:
+            found = kept(of_chain, {"seed": seed, "arm": arm, "steps": steps}, ETA_CODE)
+            masses[place] = found["mass"]
+            seconds += float(found["seconds"])
     save(
         name,
         arrays | {"eta_steps": masses, "chains": np.array(CHAINS), "shown": np.array(SHOWN)},
@@ -144,7 +149,7 @@ def make_when(name="line123-when"):
         arms=ARMS,
         k=K,
         goals=GOALS,
-        exact_denoiser_of_eta_steps="second row",
+        order={"eta_steps": ["exact denoiser, then seeds", "arm", "chain", "goal"]},
     )
 
 
