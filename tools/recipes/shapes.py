@@ -147,12 +147,17 @@ def make_small(name="shapes32"):
 
 
 def make_detector(name="shapes64-detector", windows=((0, STEP), (0, 250)), n=4096):
-    """The same samples with what chapter 4 reads: how their x0_hat varied in two windows."""
+    """The same samples with what chapter 4 reads: how their x0_hat varied.
+
+    log10_hal: in two windows, all four summaries. log10_mean: in all windows, the first of them.
+    """
     drawn, seconds = samples(MAIN, n, first_seed=1000)
-    hal = drawn["hal"][:, [WINDOWS.index(window) for window in windows]]
-    arrays = {"x": drawn["x"], "log10_hal": np.log10(np.maximum(hal, 1e-9)).astype(np.float16)}
+    log = np.log10(np.maximum(drawn["hal"], 1e-9)).astype(np.float16)
+    some = [WINDOWS.index(window) for window in windows]
+    arrays = {"x": drawn["x"], "log10_hal": log[:, some], "log10_mean": log[:, :, 0]}
     settings = {"seed": MAIN["seed"], "schedule": CHAIN, "windows": windows}
-    save(name, arrays, seconds=seconds, training=TRAINING | MAIN, **settings)
+    training = TRAINING | MAIN
+    save(name, arrays, seconds=seconds, training=training, all_windows=WINDOWS, **settings)
 
 
 RECIPES = {
