@@ -17,6 +17,7 @@ from recipes import (
     law,
     points,
     recursion,
+    recursion_line,
     shapes,
     shapes_seeds,
     steepness,
@@ -35,6 +36,7 @@ RECIPES = {
     **shapes_seeds.RECIPES,
     **digits.RECIPES,
     **recursion.RECIPES,
+    **recursion_line.RECIPES,
 }
 
 
