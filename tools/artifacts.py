@@ -11,6 +11,7 @@ import argparse
 import torch
 from recipes import (
     detector,
+    detector_large,
     digits,
     gaussian_1d,
     gaussian_2d,
@@ -22,6 +23,7 @@ from recipes import (
     shapes_seeds,
     steepness,
     when,
+    when_2d,
 )
 
 RECIPES = {
@@ -31,7 +33,9 @@ RECIPES = {
     **law.RECIPES,
     **steepness.RECIPES,
     **gaussian_2d.RECIPES,
+    **when_2d.RECIPES,
     **detector.RECIPES,
+    **detector_large.RECIPES,
     **shapes.RECIPES,
     **shapes_seeds.RECIPES,
     **digits.RECIPES,

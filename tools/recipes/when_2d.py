@@ -1,4 +1,4 @@
-"""Chapter 2: in which steps the bridges of the grid are made, and the best detector at every step."""
+"""Chapter 2: in which steps the bridges of the grid are made; the best detector at every step."""
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ def pushes(net):
     mixture, schedule = source.mixture, source.schedule
     reach = float(mixture.means.abs().max()) + 0.35
     denoiser = mih.ExactDenoiser(mixture, schedule) if net == "exact" else source.net
-    push = Push(denoiser, schedule, -reach, reach, dim=2, first=FIRST)
+    push = Push(denoiser, schedule.ddpm(), -reach, reach, dim=2, first=FIRST)
     f = push.forwards()
     b = push.backwards(
         lambda x: mixture.distance(x) > K, lambda x: gaussian_2d.in_the_middle(mixture, x)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 import mih_utils as mih
 
 from . import gaussian_1d, gaussian_2d
-from .common import kept, save
+from .common import kept, net_name, save
 from .push import Push
 
 K = 6.0
@@ -33,10 +33,6 @@ TRAINING = {
 CODE = [__file__, __file__.replace("detector_large.py", "push.py")]
 
 
-def name_of(data, seed):
-    return f"{data}-net" if seed == 0 else f"{data}-net-{seed}"
-
-
 def training_points(data, seed):
     """The points that the stored network of a seed was trained on: (points, dim)."""
     generator = torch.Generator().manual_seed(seed)
@@ -50,20 +46,20 @@ def starts(net, schedule, mixture, n, generator):
     reach = 1.0 if mixture.dim == 1 else 0.35
     low, high = float(mixture.means.min()) - reach, float(mixture.means.max()) + reach
     points = 1024 if mixture.dim == 1 else None
-    push = Push(net, schedule, low, high, mixture.dim, points, first=NOISE_ONLY - 1)
+    push = Push(net, schedule.ddpm(), low, high, mixture.dim, points, first=NOISE_ONLY - 1)
     return push.sample(push.forwards(last=START)[START], START - 1, n, generator)
 
 
 @torch.inference_mode()
 def last_steps(net, schedule, x, generator):
     """The samples that the last START steps make of x, and Hal in every window: (n, windows)."""
-    steps, seen = schedule.reverse_steps(), []
-    for i in range(START - 1, -1, -1):
-        noise = torch.cat([net(rows, schedule.timesteps[i]) for rows in x.split(1024)])
-        seen.append((x - steps.sigma[i] * noise) / steps.signal[i])
-        x = steps.x[i] * x + steps.noise[i] * noise
-        if i:
-            x = x + steps.std[i] * torch.randn(x.shape, generator=generator)
+    seen = []
+    for step in schedule.ddpm().last(START):
+        noise = torch.cat([net(rows, torch.tensor(step.t)) for rows in x.split(1024)])
+        seen.append(step.x0_hat(x, noise))
+        x = step.mean(x, noise)
+        if step.left:
+            x = x + step.std * torch.randn(x.shape, generator=generator)
     x0_hat = torch.stack(seen[::-1]).double()
     hal = [x0_hat[a:b].var(dim=0, unbiased=False).mean(dim=1) for a, b in WINDOWS]
     return x, torch.stack(hal, dim=1).float()
@@ -85,7 +81,7 @@ def scored(value, bad, first):
 
 def one_network(data, seed, n):
     """All windows and the nearest training point as detectors on n samples of one network."""
-    source, mixture = mih.artifact(name_of(data, seed)), DATA[data]
+    source, mixture = mih.artifact(net_name(data, seed)), DATA[data]
     generator = torch.Generator().manual_seed(500 + seed)
     x = starts(source.net, source.schedule, mixture, n, generator)
     parts = [
