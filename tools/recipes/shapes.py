@@ -149,12 +149,13 @@ def make_small(name="shapes32"):
 def make_detector(name="shapes64-detector", windows=((0, STEP), (0, 250)), n=4096):
     """The same samples with what chapter 4 reads: how their x0_hat varied.
 
-    log10_hal: in two windows, all four summaries. log10_mean: in all windows, the first of them.
+    log10_hal: in two windows, all four summaries. log10_mean: in all windows, the first of them, to two digits.
     """
     drawn, seconds = samples(MAIN, n, first_seed=1000)
     log = np.log10(np.maximum(drawn["hal"], 1e-9)).astype(np.float16)
     some = [WINDOWS.index(window) for window in windows]
-    arrays = {"x": drawn["x"], "log10_hal": log[:, some], "log10_mean": log[:, :, 0]}
+    arrays = {"x": drawn["x"], "log10_hal": log[:, some]}
+    arrays["log10_mean"] = log[:, :, 0].round(2)
     settings = {"seed": MAIN["seed"], "schedule": CHAIN, "windows": windows}
     training = TRAINING | MAIN
     save(name, arrays, seconds=seconds, training=training, all_windows=WINDOWS, **settings)
