@@ -149,7 +149,8 @@ def make_small(name="shapes32"):
 def make_detector(name="shapes64-detector", windows=((0, STEP), (0, 250)), n=4096):
     """The same samples with what chapter 4 reads: how their x0_hat varied.
 
-    log10_hal: in two windows, all four summaries. log10_mean: in all windows, the first of them, to two digits.
+    log10_hal: in two windows, all four summaries. log10_mean: in all windows, to two digits, the
+    first of them.
     """
     drawn, seconds = samples(MAIN, n, first_seed=1000)
     log = np.log10(np.maximum(drawn["hal"], 1e-9)).astype(np.float16)
