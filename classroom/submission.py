@@ -145,8 +145,17 @@ def plain_python(source: str) -> str:
     return "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in lines)
 
 
+def refusal(question: Question, answers: dict[str, str], setup: str) -> str | None:
+    """Why the answer is refused, or one that it builds on; None if neither is."""
+    reason = forbidden(question, answers[question.id])
+    for other in needed(question.id, answers, setup) if question.without else ():
+        found = forbidden(question, answers[other])
+        reason = reason or (f"builds on {other}, which {found}" if found else None)
+    return reason
+
+
 def forbidden(question: Question, source: str) -> str | None:
-    """Why the answer is refused before it runs; None if it is not."""
+    """Why a cell is refused before it runs; None if it is not."""
     if not question.without:
         return None
     try:

@@ -115,6 +115,14 @@ EDITED = {
         3,
         "q3 builds on q1, which was left out",
     ),
+    "builds on one that calls what is asked for": (
+        right(
+            q2="def responsibilities(x, m, s): return share_of(-((x[:, None] - m) / s) ** 2 / 2)",
+            q3=sample.Q3 + "\ndef share_of(z): return z.softmax(1)",
+        ),
+        5,
+        "",
+    ),
     "shadows what others use": (
         right(q1="x = means = torch = abs = None\nSEED = factor = 'x'\nimport sys as math"),
         4,
