@@ -155,7 +155,7 @@ def test_calling_the_function_asked_for_earns_nothing(source, warm):
 # Wrong in a way that students are: what is replaced in the solution, and the points that are left.
 WRONG = {
     "A1 q1: no square root": ("q1", "alpha_bar.sqrt() * x0", "alpha_bar * x0", 0),
-    "A1 q1: one level for all": ("q1", "alpha_bar.sqrt() * x0", "alpha_bar[0].sqrt() * x0", 1),
+    "A1 q1: one level for all": ("q1", "alpha_bar.sqrt() * x0", "alpha_bar[0].sqrt() * x0", 0),
     "A1 q2: weights forgotten": ("q2", "weights.log() - ", "-", 2),
     "A1 q2: no logarithms": (
         "q2",
@@ -173,11 +173,11 @@ WRONG = {
     "A2 q1: closest to the first": ("q1", ".min(dim=1).values", "[:, 0]", 0),
     "A2 q1: a percentage": ("q1", ".double().mean()", ".double().mean() * 100", 0),
     "A2 q2: not normalised": ("q2", " / (s * math.sqrt(2 * math.pi))", "", 0),
-    "A2 q2: the other way round": ("q2", "kernel @ mass", "kernel.sum(dim=1) * mass.mean()", 1),
+    "A2 q2: all masses the same": ("q2", "kernel @ mass", "kernel.sum(dim=1) * mass.mean()", 1),
     "A2 q3: digits lost": ("q3", "math.log1p(-p)", "math.log(1 - p)", 1),
     "A2 q3: rounded": ("q3", "math.ceil", "round", 0),
     "A3 q1: no ends": ("q1", ".clamp(0, 1)", "", 0),
-    "A3 q1: not divided by the length": ("q1", " / (direction @ direction)", "", 0),
+    "A3 q1: only right for length 1": ("q1", " / (direction @ direction)", "", 1),
     "A3 q2: not in units": ("q2", " / distance.min()", "", 0),
     "A3 q2: not sorted": ("q2", "distance.argsort()", "torch.arange(len(distance))", 0),
     "A3 q3: the closest one": (
@@ -194,7 +194,7 @@ WRONG = {
         0,
     ),
     "A4 q1: summed": ("q1", ".mean(dim=1)", ".sum(dim=1)", 1),
-    "A4 q2: ties count nothing": ("q2", "(below + up_to)", "(2 * below)", 0),
+    "A4 q2: ties count nothing": ("q2", "(below + up_to)", "(2 * below)", 1),
     "A4 q2: a table of all pairs": (
         "q2",
         "ordered = good.sort().values",
@@ -203,7 +203,7 @@ WRONG = {
         2,
     ),
     "A4 q3: reported where it was chosen": ("q3", "kept[bad & ~chosen_on]", "kept[bad]", 0),
-    "A4 q3: one too low": ("q3", "math.floor((1 - wanted)", "-1 + math.ceil((1 - wanted)", 1),
+    "A4 q3: one too high": ("q3", "math.floor", "math.ceil", 0),
     "A5 q1: at instead of below": ("q1", "left >= share", "left > share", 1),
     "A5 q2: unbiased": ("q2", "var(correction=0)", "var()", 0),
     "A5 q2: always replaced": ("q2", "if accumulate else points", "if False else points", 1),
