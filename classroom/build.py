@@ -65,6 +65,11 @@ def build(
     return [*(out / path for path in files), archive]
 
 
+def student_version(source: Path) -> str:
+    """The student version of a source notebook, with the source's own seed."""
+    return student(read_cells(source), read_source(source), None)
+
+
 def student(cells: list[Cell], assignment: Assignment, seed: int | None) -> str:
     """The student version. SourceError if a line of a solution or of a hidden test survives."""
     manual = {m.id: m for m in assignment.manual}

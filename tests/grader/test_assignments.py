@@ -2,7 +2,6 @@
 and an answer that is wrong in a plausible way loses the points that it should."""
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,10 +44,8 @@ def versions(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def warm():
+def warm(bubblewrap):
     """A sandbox that has the book's package loaded."""
-    if shutil.which("bwrap") is None:
-        pytest.skip("no bubblewrap on this machine")
     with Sandbox(["mih_utils"]) as sandbox:
         yield sandbox
 
@@ -114,9 +111,7 @@ def test_it_has_ten_points_of_the_kinds_that_the_guide_promises(source):
 
 
 @by_name
-def test_the_solution_has_full_marks_with_any_seed(source):
-    if shutil.which("bwrap") is None:
-        pytest.skip("no bubblewrap on this machine")
+def test_the_solution_has_full_marks_with_any_seed(source, bubblewrap):
     assert check_solution(read_source(source), {None, 7, 10_000_003}, "bwrap", Limits()) == ""
 
 
