@@ -25,7 +25,7 @@ test: .venv/.ready chromium bubblewrap ## style, unit tests, every notebook, the
 	rm -rf _tested && mkdir _tested && cp -r notebooks book _config.yml _toc.yml _tested/
 	OMP_NUM_THREADS=1 pytest -n 2 --nbmake --overwrite --nbmake-timeout=1500 _tested/notebooks
 	MIH_EXECUTED=1 jupyter-book build -n -W --keep-going _tested
-	MIH_SITE=_tested/_build/html pytest tests/test_book.py -m site
+	MIH_SITE=_tested/_build/html pytest tests/test_book.py tests/test_page.py -n 2 -m site
 	$(call done,All tests passed; the book they read: $(CURDIR)/_tested/_build/html/index.html)
 
 paper: .venv/.ready chromium _build/html/index.html ## the built book as one PDF and as an EPUB, linked from its pages

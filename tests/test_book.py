@@ -82,7 +82,7 @@ def visit(browser, origins):
 
         context.route("**/*", only_the_site)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: wrong.append(f"page error: {error}"))
         page.on("requestfailed", lambda request: wrong.append(f"not loaded: {request.url}"))
         page.on("console", lambda m: m.type in ("error", "warning") and wrong.append(m.text))
