@@ -115,6 +115,14 @@ EDITED = {
         3,
         "q3 builds on q1, which was left out",
     ),
+    "builds on one that calls what is asked for": (
+        right(
+            q2="def responsibilities(x, m, s): return share_of(-((x[:, None] - m) / s) ** 2 / 2)",
+            q3=sample.Q3 + "\ndef share_of(z): return z.softmax(1)",
+        ),
+        5,
+        "",
+    ),
     "shadows what others use": (
         right(q1="x = means = torch = abs = None\nSEED = factor = 'x'\nimport sys as math"),
         4,
@@ -185,10 +193,20 @@ def test_a_refused_answer_earns_nothing(grade_file, tmp_path):
         "def responsibilities(x, means, std):\n    '''Like softmax, by hand.'''\n    return x",
         "import math, numpy as np\nfrom functools import partial",
         "import matplotlib.pyplot as plt\nfig = plt.figure()",
+        "def softmax(z): return z.exp() / z.exp().sum()\nr = softmax(torch.zeros(3))",
+        "def responsibilities(softmax): return softmax + 1",
     ],
 )
 def test_honest_answers_are_not_refused(code):
     assert submission.forbidden(Question("q2", "", [], ["softmax"]), code) is None
+
+
+def test_a_name_of_the_set_up_or_of_python_stays_refused_where_it_is_bound_again():
+    code = "if False: {0} = 0\nr = {0}([1])"
+    question = Question("q2", "", [], ["softmax", "sum"])
+    assert submission.forbidden(question, code.format("softmax"), {"softmax"}) is not None
+    assert submission.forbidden(question, code.format("sum")) is not None
+    assert submission.forbidden(question, code.format("softmax")) is None
 
 
 # Names and texts in what the grader writes

@@ -226,7 +226,7 @@
   function spread(sheet, svg, natural) {
     const sizes = [...svg.querySelectorAll("text")].map((t) => parseFloat(getComputedStyle(t).fontSize));
     svg.style.width = `${natural * (sizes.length ? Math.max(1, 11 / Math.min(...sizes)) : 1)}px`;
-    const scroller = make("div", { class: "mih-scroller", tabindex: "0", role: "region", "aria-label": "Figure, scrolls sideways" });
+    const scroller = make("div", { class: "mih-scroller", tabindex: "0", role: "region", "aria-label": `${sheet.dataset.name}, scrolls sideways` });
     svg.replaceWith(scroller);
     scroller.append(svg);
     scroller.after(make("p", { class: "mih-hint" }, "Scroll sideways →"));
@@ -320,8 +320,10 @@
   }
 
   document.querySelectorAll(".mih-sheet").forEach((sheet, i) => {
-    const original = follow(sheet), figure = sheet.closest("figure");
+    const figure = sheet.closest("figure");
     const name = figure?.querySelector(".caption-number")?.textContent.trim() || `Figure ${i + 1}`;
+    sheet.dataset.name = name;
+    const original = follow(sheet);
     const caption = figure?.querySelector(".caption-text")?.textContent;
     const open = () => enlarge(original, caption, name);
     const button = make("button", { type: "button", class: "mih-enlarge", title: "Enlarge, or take along" }, `Enlarge ${name}`);
