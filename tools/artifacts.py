@@ -13,15 +13,18 @@ from recipes import (
     detector,
     detector_large,
     digits,
+    floor,
     gaussian_1d,
     gaussian_2d,
     law,
+    mnist_gate,
     points,
     recursion,
     recursion_line,
     shapes,
     shapes_seeds,
     steepness,
+    trends_2d,
     when,
     when_2d,
 )
@@ -32,8 +35,10 @@ RECIPES = {
     **points.RECIPES,
     **law.RECIPES,
     **steepness.RECIPES,
+    **floor.RECIPES,
     **gaussian_2d.RECIPES,
     **when_2d.RECIPES,
+    **trends_2d.RECIPES,
     **detector.RECIPES,
     **detector_large.RECIPES,
     **shapes.RECIPES,
@@ -41,6 +46,7 @@ RECIPES = {
     **digits.RECIPES,
     **recursion.RECIPES,
     **recursion_line.RECIPES,
+    **mnist_gate.RECIPES,
 }
 
 
