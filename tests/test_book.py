@@ -261,19 +261,26 @@ def notebook_text(path: Path) -> str:
     return "\n".join(cell.source for cell in cells if cell.get("id") != "packed")
 
 
+SECRET = re.compile(r"(# TEST \w+ hidden|# INSTRUCTOR|<!-- SOLUTION)")
+
+
+def for_students(path: Path) -> str:
+    """What of an assignment's source is not secret, by the marks in it."""
+    cells = nbformat.read(path, as_version=4).cells
+    text = "\n".join(cell.source for cell in cells if not SECRET.match(cell.source))
+    return re.sub(r"### BEGIN SOLUTION.*?### END SOLUTION", "", text, flags=re.S)
+
+
 @functools.cache
 def secret_lines() -> frozenset[str]:
-    """The lines that students may not see, apart from those that the book itself has."""
-    sys.path.insert(0, str(ROOT))
+    """The lines that students may not see, apart from those that are elsewhere in the book."""
     from classroom.build import secrets
     from classroom.source import read_cells
 
-    sys.path.remove(str(ROOT))
     found = {squeezed(line) for path in ASSIGNMENTS for line in secrets(read_cells(path))}
-    sources = [*ROOT.glob("mih_utils/**/*.py"), *ROOT.glob("book/*.md")]
-    public = [path.read_text(encoding="utf8") for path in sources] + list(
-        map(notebook_text, CHAPTERS)
-    )
+    public = [*map(notebook_text, CHAPTERS), *map(for_students, ASSIGNMENTS)]
+    for path in (*ROOT.glob("mih_utils/**/*.py"), *ROOT.glob("book/*.md")):
+        public.append(path.read_text(encoding="utf8"))
     public = squeezed("\n".join(public))
     return frozenset(line for line in found if len(line) >= 10 and line not in public)
 
