@@ -21,11 +21,13 @@ VERDICTS = {  # how a verdict begins: its kind
     "does not hold": "not",
     "not seen": "unseen",
     "not tested": "unseen",
+    "undecided": "open",
 }
 WORDS = {
     "holds": "hold",
     "part": "hold in part",
     "not": "do not hold here",
+    "open": "undecided",
     "unseen": "not seen here",
 }
 FIELDS = {
