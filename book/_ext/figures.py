@@ -28,6 +28,8 @@ def book_style():
 STYLE = book_style()
 COLOUR = re.compile(r"(?<![\w(-])(#[0-9a-fA-F]{6}|#[0-9a-fA-F]{3}|black|white)\b(?!\))")
 NUMBER = re.compile(r"-?\d+\.\d{3,}")
+# Root signs stand in a font of their own, whose glyphs are larger than those of the page's
+ROOT_SIGN = re.compile(r"font-size: ([\d.]+)px(?=; font-family: 'STIXSize)")
 GEOMETRY = ("d", "x", "y", "x1", "x2", "y1", "y2", "width", "height", "points", "transform")
 
 
@@ -85,6 +87,7 @@ def tidy(element: ET.Element, prefix: str) -> None:
     for name in ("clip-path", "style"):
         if name in element.attrib:
             pointed = element.get(name).replace("url(#", f"url(#{prefix}")
+            pointed = ROOT_SIGN.sub(lambda m: f"font-size: {1.7 * float(m[1]):.1f}px", pointed)
             element.set(name, re.sub(r"(px|pt) '.*?sans-serif", r"\1 sans-serif", pointed))
 
 
