@@ -9,6 +9,7 @@ dist/slides/figures/*.png     every figure, and captions.md with caption, descri
 
 import base64
 import html
+import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,7 +60,7 @@ section { width: 100%; min-height: 100vh; padding: 48px 72px 56px; position: rel
 @media print { section { width: 1280px; height: 720px; min-height: 0; overflow: hidden } }
 h1 { font-size: 54px; line-height: 1.1; margin: 0 } h2 { font-size: 30px; line-height: 1.2; margin: 0 }
 p { margin: 0 } .question { font-size: 32px; max-width: 30em; color: #4a545c }
-img { max-width: 100%; max-height: 440px; object-fit: contain; align-self: center }
+img { max-width: 100%; max-height: 410px; object-fit: contain; align-self: center }
 .more { font-size: 18px; color: #4a545c } li { margin-bottom: 18px; font-size: 27px }
 footer { position: absolute; left: 72px; right: 72px; bottom: 18px; font-size: 14px; color: #5a646c;
   display: flex; justify-content: space-between }
@@ -103,10 +104,10 @@ def read_chapter(context, number: int, address: str) -> Chapter:
 
 def first_sentence(text: str) -> tuple[str, str]:
     """The caption's first sentence, for a headline, and the rest of it."""
-    for end in (". ", "? ", ": "):
-        head, found, rest = text.partition(end)
-        if found and head.count("<math") == head.count("</math>"):
-            return head + end.strip(), rest
+    for end in re.finditer(r"[.?:] ", text):
+        head, rest = text[: end.start() + 1], text[end.end() :]
+        if head.count("<math") == head.count("</math>"):
+            return head, rest
     return text, ""
 
 

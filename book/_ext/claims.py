@@ -137,7 +137,7 @@ class FillBoard(SphinxPostTransform):
 
     def from_contracts(self, board, docname, findings):
         """Cards of a chapter whose table has contracts, in the order of its table."""
-        named = {s["name"]: (s, c) for s, c in zip(board[::2], board[1::2], strict=True)}
+        named = {s["name"]: (s, c) for s, c in zip(*[iter(board.children)] * 2, strict=True)}
         for finding in findings:
             statement, contract = named[finding["id"]]
             says = nodes.container("", *statement.children, classes=["mih-claim-says"])
@@ -149,21 +149,11 @@ class FillBoard(SphinxPostTransform):
             yield made
 
     def from_table(self, docname):
-        """Cards from the table of a chapter: claim first, verdict last."""
+        """Cards from the table of a chapter."""
         for cell in self.env.get_doctree(docname).findall(nodes.container):
             if "tag_claims" in cell["classes"]:
                 for table in list(cell.findall(nodes.table))[:1]:
-                    yield from self.rows(docname, table)
-
-    def rows(self, docname, table):
-        lines = [[list(e.children) for e in row] for row in table.findall(nodes.row)]
-        header = [" ".join(clean_astext(n) for n in entry) for entry in lines[0]]
-        for line in lines[1:]:
-            verdict = " ".join(clean_astext(node) for node in line[-1])
-            copies = [[node.deepcopy() for node in entry] for entry in line]
-            says = nodes.container("", *copies[0], classes=["mih-claim-says"])
-            fields = list(zip(header, copies, strict=True))[1:-1]
-            yield card(docname, verdict, says, definitions(fields))
+                    yield from cards_of(table, docname)
 
     def name_chapter(self, made):
         docname = made["chapter"]
@@ -204,6 +194,36 @@ def findings_of(app, docname: str) -> list[dict]:
     return [finding for one in described for finding in one.get("claims", [])]
 
 
+class ChapterCards(SphinxPostTransform):
+    """The table of claims of a chapter as cards, too: a phone has no room for four columns."""
+
+    default_priority = 12  # when the format of each output is chosen and references lead somewhere
+
+    def run(self, **kwargs):
+        if self.app.builder.format != "html" or not self.env.docname.startswith("notebooks/"):
+            return
+        for cell in self.document.findall(nodes.container):
+            if "tag_claims" not in cell.get("classes", []):
+                continue
+            for table in list(cell.findall(nodes.table)):
+                cards = list(cards_of(table, self.env.docname))
+                for made in cards:
+                    del made.attributes["chapter"]
+                table.replace_self(nodes.container("", *cards, classes=["mih-claims"]))
+
+
+def cards_of(table, docname):
+    """A card for each row of a table of claims: claim first, verdict last."""
+    lines = [[list(e.children) for e in row] for row in table.findall(nodes.row)]
+    header = [" ".join(clean_astext(n) for n in entry) for entry in lines[0]]
+    for line in lines[1:]:
+        verdict = " ".join(clean_astext(node) for node in line[-1])
+        copies = [[node.deepcopy() for node in entry] for entry in line]
+        says = nodes.container("", *copies[0], classes=["mih-claim-says"])
+        fields = list(zip(header, copies, strict=True))[1:-1]
+        yield card(docname, verdict, says, definitions(fields))
+
+
 def tally(kinds: list[str]) -> str:
     """How many claims have which verdict, as a bar and in words."""
     counts = {kind: kinds.count(kind) for kind in WORDS}
@@ -231,3 +251,4 @@ def setup(app):
     app.add_directive("claims-board", Claims)
     app.add_post_transform(FillBoard)
     app.connect("env-get-outdated", pages_with_boards)
+    app.add_post_transform(ChapterCards)

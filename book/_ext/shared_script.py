@@ -63,6 +63,8 @@ def share(app, pagename, templatename, context, doctree):
         body = pattern.sub("", body)
         if found and name == "lab-script":  # few pages have one
             app.add_css_file("laboratory.css")
+        if found:  # or else the browser would find it late, behind the numbers of the explorer
+            context["mih_early"] = [file]  # the laboratory's, where there is one: it comes first
     context["body"] = body
 
 

@@ -273,6 +273,30 @@ def test_hidden_tests_show_a_name_and_points_only(assignment, tmp_path):
     assert (tmp_path / "feedback/anna.json").read_text(encoding="utf8").count("SAID") == 3
 
 
+def test_the_teacher_reads_what_the_student_wrote_and_not_the_question_again(assignment, tmp_path):
+    wrote = f"{sample.TEXT}\nBecause the score is smooth."
+    grades = [Grade("anna", texts={"q4": wrote}), Grade("ben", texts={"q4": sample.TEXT})]
+    report.write(assignment, grades, tmp_path)
+    page = (tmp_path / "to_read.html").read_text(encoding="utf8")
+    assert page.count("Why does the network put mass between the modes?") == 1
+    assert "<h3>anna</h3>\n<pre>Because the score is smooth.</pre>" in page
+    assert "<h3>ben</h3>\n<p>no answer</p>" in page
+
+
+def test_a_regrade_keeps_what_was_entered_by_hand(assignment, tmp_path):
+    grades = [Grade("anna", texts={"q4": sample.TEXT}), Grade("=x", texts={"q4": sample.TEXT})]
+    report.write(assignment, grades, tmp_path)
+    sheet = tmp_path / "manual.csv"
+    sheet.write_text(sheet.read_text("utf8").replace("anna,q4,,2,", "anna,q4,1.5,2,good"), "utf8")
+    for _ in range(2):
+        rows = report.write(assignment, grades, tmp_path)
+        assert rows["anna"][4:7] == [1.5, 1.5, ""]
+        assert rows["=x"][4:7] == ["", 0, "q4"]
+    assert "1.5 of 2 points</h2>\n<p>good</p>" in (tmp_path / "feedback/anna.html").read_text(
+        "utf8"
+    )
+
+
 def test_the_whole_run_goes_on_to_the_end(built, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()

@@ -178,7 +178,13 @@
     defs.removeAttribute("aria-label");
     defs.setAttribute("aria-hidden", "true");
     for (const d of original.querySelectorAll("defs")) defs.append(d.cloneNode(true));
+    const legends = panels.map((panel) => (panel.rect && wide(panel.box) + 2 * PAD > room ? legendsOf(panel, box) : []));
     const drawn = panels.map((panel, i) => draw(panel, lent[i]));
+    for (let i = panels.length - 1; i >= 0; i--) {
+      for (const legend of legends[i]) drawn[i].querySelector(`[id="${legend.axes[0].id}"]`)?.remove();
+      panels.splice(i + 1, 0, ...legends[i]);
+      drawn.splice(i + 1, 0, ...legends[i].map((legend) => draw(legend, [])));
+    }
     sheet.replaceChildren(defs, ...drawn);
     sheet.setAttribute("role", "img");
     sheet.setAttribute("aria-label", original.getAttribute("aria-label"));
@@ -202,6 +208,10 @@
       if (!panel.rect && natural > room) spread(sheet, svg, natural);
     });
   }
+
+  // In a panel that becomes narrower its legend would lie on the data: it gets a place below.
+  const legendsOf = (panel, box) => panel.axes.flatMap((axes) =>
+    parts(axes, "legend_").map((legend) => ({ axes: [legend], rect: null, box: box(legend) })));
 
   // A legend that is too wide gets one line for each of its entries.
   function stackLegend(svg, panel) {
