@@ -13,7 +13,7 @@ START := $(shell date +%s)
 done = @s=$$(($$(date +%s) - $(START))); echo "$(1) ($$((s / 60)) min $$((s % 60)) s)"
 
 .DEFAULT_GOAL := book
-.PHONY: bubblewrap book test paper serve artifacts bench address constraints clean help chromium
+.PHONY: bubblewrap book test paper classroom slides serve artifacts bench address constraints clean help chromium
 
 book: .venv/.ready ## build the book into _build/html
 	jupyter-book build -n -W --keep-going .
@@ -25,12 +25,20 @@ test: .venv/.ready chromium bubblewrap ## style, unit tests, every notebook, the
 	rm -rf _tested && mkdir _tested && cp -r notebooks book _config.yml _toc.yml _tested/
 	OMP_NUM_THREADS=1 pytest -n 2 --nbmake --overwrite --nbmake-timeout=1500 _tested/notebooks
 	MIH_EXECUTED=1 jupyter-book build -n -W --keep-going _tested
-	MIH_SITE=_tested/_build/html pytest tests/test_book.py -m site
+	MIH_SITE=_tested/_build/html pytest tests/test_book.py tests/test_page.py -n 2 -m site
 	$(call done,All tests passed; the book they read: $(CURDIR)/_tested/_build/html/index.html)
 
 paper: .venv/.ready chromium _build/html/index.html ## the built book as one PDF and as an EPUB, linked from its pages
 	python tools/paper.py _build/html
 	$(call done,PDF and EPUB are in $(CURDIR)/_build/html/_static)
+
+classroom: .venv/.ready ## the assignments: for students, for teachers, for the grader, for Gradescope and nbgrader
+	python -m classroom build
+	$(call done,Everything is in $(CURDIR)/dist/classroom; the book's teaching guide says what to do with it)
+
+slides: .venv/.ready chromium _build/html/index.html ## the built book's figures as slides and as files to reuse
+	python tools/slides.py _build/html
+	$(call done,Slides and figures are in $(CURDIR)/dist/slides)
 
 serve: .venv/.ready _build/html/index.html ## show the built book in the browser
 	@echo "The book: http://127.0.0.1:$(PORT)/ (Ctrl-C stops)"

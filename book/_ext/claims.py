@@ -120,7 +120,7 @@ class FillBoard(SphinxPostTransform):
     def run(self, **kwargs):
         for board in list(self.document.findall(ClaimsBoard)):
             chapters = sorted(d for d in self.env.found_docs if chapter_file(self.app, d))
-            findings = {doc: findings_of(self.app, doc) for doc in chapters}
+            findings = with_untested(self.app, {d: findings_of(self.app, d) for d in chapters})
             cards = []
             for doc in chapters:
                 cards += self.from_contracts(board, doc, findings[doc])
@@ -150,21 +150,11 @@ class FillBoard(SphinxPostTransform):
             yield made
 
     def from_table(self, docname):
-        """Cards from the table of a chapter: claim first, verdict last."""
+        """Cards from the table of a chapter."""
         for cell in self.env.get_doctree(docname).findall(nodes.container):
             if "tag_claims" in cell["classes"]:
                 for table in list(cell.findall(nodes.table))[:1]:
-                    yield from self.rows(docname, table)
-
-    def rows(self, docname, table):
-        lines = [[list(e.children) for e in row] for row in table.findall(nodes.row)]
-        header = [" ".join(clean_astext(n) for n in entry) for entry in lines[0]]
-        for line in lines[1:]:
-            verdict = " ".join(clean_astext(node) for node in line[-1])
-            copies = [[node.deepcopy() for node in entry] for entry in line]
-            says = nodes.container("", *copies[0], classes=["mih-claim-says"])
-            fields = list(zip(header, copies, strict=True))[1:-1]
-            yield card(docname, verdict, says, definitions(fields))
+                    yield from cards_of(table, docname)
 
     def name_chapter(self, made):
         docname = made["chapter"]
@@ -180,8 +170,7 @@ class FillBoard(SphinxPostTransform):
         """Write claims.json beside the page, and link it there."""
         if self.app.builder.format != "html":
             return []
-        path = project_root(self.app) / PACKAGE / "claims.yml"
-        contracts = yaml.safe_load(path.read_text(encoding="utf8"))
+        contracts = contracts_of(self.app)
         found = [
             contracts[one["id"]] | {"chapter": docname} | one
             for docname, some in findings.items()
@@ -194,6 +183,25 @@ class FillBoard(SphinxPostTransform):
         return [nodes.raw("", link, format="html")]
 
 
+def contracts_of(app) -> dict:
+    path = project_root(app) / PACKAGE / "claims.yml"
+    return yaml.safe_load(path.read_text(encoding="utf8"))
+
+
+def with_untested(app, findings: dict[str, list]) -> dict[str, list]:
+    """Add, to chapters with contracts, those that nobody tested and that are in no table."""
+    shown = {one["id"] for some in findings.values() for one in some}
+    waiting = {n: c for n, c in contracts_of(app).items() if "not_tested" in c and n not in shown}
+    for docname, some in findings.items():
+        number = int(Path(docname).name[:2])
+        some += [
+            {"id": name, "verdict": "not tested", "measured": [claim["not_tested"]], "bounds": []}
+            for name, claim in waiting.items()
+            if some and claim["chapter"] == number
+        ]
+    return findings
+
+
 def findings_of(app, docname: str) -> list[dict]:
     """What the claims cell of a chapter found, from the outputs of the executed notebook."""
     path = Path(app.outdir).parent / "jupyter_execute" / f"{docname}.ipynb"
@@ -203,6 +211,36 @@ def findings_of(app, docname: str) -> list[dict]:
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
     described = [output.get("metadata", {}).get("text/markdown", {}) for output in outputs]
     return [finding for one in described for finding in one.get("claims", [])]
+
+
+class ChapterCards(SphinxPostTransform):
+    """The table of claims of a chapter as cards, too: a phone has no room for four columns."""
+
+    default_priority = 12  # when the format of each output is chosen and references lead somewhere
+
+    def run(self, **kwargs):
+        if self.app.builder.format != "html" or not self.env.docname.startswith("notebooks/"):
+            return
+        for cell in self.document.findall(nodes.container):
+            if "tag_claims" not in cell.get("classes", []):
+                continue
+            for table in list(cell.findall(nodes.table)):
+                cards = list(cards_of(table, self.env.docname))
+                for made in cards:
+                    del made.attributes["chapter"]
+                table.replace_self(nodes.container("", *cards, classes=["mih-claims"]))
+
+
+def cards_of(table, docname):
+    """A card for each row of a table of claims: claim first, verdict last."""
+    lines = [[list(e.children) for e in row] for row in table.findall(nodes.row)]
+    header = [" ".join(clean_astext(n) for n in entry) for entry in lines[0]]
+    for line in lines[1:]:
+        verdict = " ".join(clean_astext(node) for node in line[-1])
+        copies = [[node.deepcopy() for node in entry] for entry in line]
+        says = nodes.container("", *copies[0], classes=["mih-claim-says"])
+        fields = list(zip(header, copies, strict=True))[1:-1]
+        yield card(docname, verdict, says, definitions(fields))
 
 
 def tally(kinds: list[str]) -> str:
@@ -232,3 +270,4 @@ def setup(app):
     app.add_directive("claims-board", Claims)
     app.add_post_transform(FillBoard)
     app.connect("env-get-outdated", pages_with_boards)
+    app.add_post_transform(ChapterCards)

@@ -30,17 +30,20 @@ importlib.invalidate_caches()
 '''
 
 
-def self_contained(notebook: Path, root: Path) -> str:
-    """The text of the notebook with what it needs from `root` unpacked before its set-up cell."""
+def self_contained(notebook: Path, root: Path, more_artifacts: list[str] = ()) -> str:
+    """The text of the notebook with what it needs from `root` unpacked before its set-up cell.
+
+    more_artifacts: names of those that its reader will want, beside those that its cells load.
+    """
     nb = nbformat.read(notebook, as_version=4)
     code = [cell for cell in nb.cells if cell.cell_type == "code"]
     for cell in code:
         cell.outputs, cell.execution_count = [], None
         cell.metadata.pop("execution", None)
-    setup = next((c for c in code if re.search(r"^REPOSITORY = ", c.source, re.M)), None)
+    setup = next((c for c in code if re.search(r"^import mih_utils", c.source, re.M)), None)
     if setup is None:
-        raise ValueError(f'{notebook}: no code cell has the line REPOSITORY = ""')
-    packed = pack(root, artifact_names(code))
+        raise ValueError(f"{notebook}: no code cell has the line import mih_utils as mih")
+    packed = pack(root, sorted({*artifact_names(code), *more_artifacts}))
     metadata = {"cellView": "form", "jupyter": {"source_hidden": True}, "tags": ["hide-input"]}
     version = hashlib.sha256(packed.encode()).hexdigest()[:8]
     source = UNPACK.format(packed=packed, version=version)

@@ -48,10 +48,11 @@ class Laboratory {
     this.settings = said ? said.settings : defaults();
     this.hide = said ? said.hide : [];
     this.calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    this.mark = 0;
+    this.mark = this.builds = 0;
     this.parts = build(root, this.actions());
     this.controls();
     root.querySelectorAll("[data-name]").forEach((element) => { if (this.hide.includes(element.dataset.name)) element.remove(); });
+    if (this.hide.includes(this.settings.tab)) this.settings.tab = Object.keys(this.parts.tabs).find((name) => !this.hide.includes(name)) ?? "gap";
     this.showDemo();
     this.watch();
     if (said && said.at !== null) this.replay(said.at);
@@ -152,6 +153,15 @@ class Laboratory {
     if (elapsed > 3000 && this.guideAt === 0 && !this.guided) this.guide(1, true);
   }
 
+  // The end of the stored training, as it stands on paper.
+  still() {
+    if (!this.demo) return;
+    this.demo.playing = false;
+    this.demoFrame(Infinity);
+    this.showControls();
+    this.paint(performance.now());
+  }
+
   // The reader's own training
 
   begin() {
@@ -171,7 +181,7 @@ class Laboratory {
     };
     this.running = this.replaying = false;
     this.flowStart = null;
-    this.engine.send({ type: "build", settings });
+    this.engine.send({ type: "build", settings, build: (this.builds += 1) });
     this.showControls();
     this.draw();
   }
@@ -182,6 +192,7 @@ class Laboratory {
   }
 
   hear(message) {
+    if (message.build !== this.builds) return;  // posted before the last reset
     const { state } = this;
     if (message.type === "progress") {
       message.loss.forEach((loss, i) => state.history.add(message.from + i + 1, [loss, message.floor[i], message.excess[i]]));
@@ -375,6 +386,7 @@ class Laboratory {
   // Redraws when the page changes its size or its theme, and plays the stored training while it is in sight.
   watch() {
     new ResizeObserver(() => this.draw()).observe(this.root);
+    addEventListener("beforeprint", () => this.still());
     const themes = new MutationObserver(() => this.draw());
     for (const element of [document.documentElement, document.body]) themes.observe(element, { attributes: true });
     let seen = false;
