@@ -1,4 +1,4 @@
-"""Chapter 4: the detector on a million samples a network, beside what it must be compared with.
+"""Chapter 4: the detector on many samples of a network, beside what it must be compared with.
 
 Hal looks at the last steps only, and what a point does there depends on where it is when they
 begin. So the density there is computed, starts are drawn from it, and only the last steps are
@@ -25,7 +25,7 @@ START = 20  # steps that are sampled
 WINDOWS = [(0, last) for last in range(2, START + 1)] + [(f, f + 5) for f in range(1, 16)]
 FIXED = (0, 5)  # the window, and
 WANTED = 0.97  # the share that the threshold aims at on one half
-SAMPLES = {"line123": 2_000_000, "grid25": 250_000, "diamond25": 250_000}
+SAMPLES = {"line123": 300_000, "grid25": 250_000, "diamond25": 250_000}
 SEEDS = {"line123": (3, 4, 5), "grid25": (0, 1, 2), "diamond25": (0, 1, 2)}
 BLOCK = 50_000
 NOISE_ONLY = 300
@@ -121,35 +121,28 @@ def one_network(data, seed, n):
     }
 
 
-def jobs():
-    for data, n in SAMPLES.items():
-        for seed in SEEDS[data]:
-            yield one_network, {"data": data, "seed": seed, "n": n}
-
-
-def make_large(name="detector-large"):
-    """DATA, seed S/rows: (windows + 1, 7), the last row the distance to a training point."""
+def make_large(data):
+    """seed S/rows: (windows + 1, 7), the last row the distance to a training point."""
     arrays, seconds = {}, 0.0
-    for function, settings in tqdm(list(jobs()), "networks"):
-        found = kept(function, settings, CODE)
+    for seed in tqdm(SEEDS[data], "networks"):
+        found = kept(one_network, {"data": data, "seed": seed, "n": SAMPLES[data]}, CODE)
         seconds += float(found["seconds"])
-        case = f"{settings['data']}, seed {settings['seed']}"
         for what in ("rows", "bad", "histogram"):
-            arrays[f"{case}/{what}"] = found[what]
-        arrays[f"{case}/bad_distance"] = found["bad_distance"].astype(np.float16)
-        arrays[f"{case}/bad_log10_hal"] = found["bad_log10_hal"].astype(np.float16)
-        if settings["seed"] == SEEDS[settings["data"]][0]:
+            arrays[f"seed {seed}/{what}"] = found[what]
+        arrays[f"seed {seed}/bad_distance"] = found["bad_distance"].astype(np.float16)
+        arrays[f"seed {seed}/bad_log10_hal"] = found["bad_log10_hal"].astype(np.float16)
+        if seed == SEEDS[data][0]:
             for what in ("x", "good_x", "good_log10_hal"):
-                arrays[f"{case}/{what}"] = found[what].astype(np.float32)
+                arrays[f"seed {seed}/{what}"] = found[what].astype(np.float32)
     arrays["edges"] = found["edges"]
     save(
-        name,
+        f"{data}-detector",
         arrays,
-        DATA["grid25"],
-        seed=SEEDS,
+        DATA[data],
+        seed=list(SEEDS[data]),
         seconds=seconds,
-        training=TRAINING,
-        samples=SAMPLES,
+        training=TRAINING[data],
+        samples=SAMPLES[data],
         windows=WINDOWS,
         wanted=WANTED,
         k=K,
@@ -157,4 +150,4 @@ def make_large(name="detector-large"):
     )
 
 
-RECIPES = {"detector-large": (make_large,)}
+RECIPES = {f"{data}-detector": (make_large, data) for data in SAMPLES}
