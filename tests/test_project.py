@@ -93,7 +93,7 @@ def recipes() -> dict[str, list[str]]:
     """The commands that each make target shows, its variables replaced by their defaults."""
     defaults = dict(re.findall(r"^(\w+) \?= (\w+)$", MAKEFILE, re.M))
     found = {}
-    for target, body in re.findall(r"^([a-z]+):.*\n((?:\t.*\n)+)", MAKEFILE, re.M):
+    for target, body in re.findall(r"^([a-z-]+):.*\n((?:\t.*\n)+)", MAKEFILE, re.M):
         lines = re.sub(r"\\\n\s*", "", body).splitlines()
         shown = [line.strip() for line in lines if not re.match(r"\t(@|\$\(call done)", line)]
         found[target] = [re.sub(r"\$\((\w+)\)", lambda m: defaults[m[1]], x) for x in shown]
@@ -111,7 +111,7 @@ def test_plain_commands_in_readme_are_those_of_make():
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_make_targets_that_are_named_exist(name):
-    named = re.findall(r"(?:`|^|# )make ([a-z]+)", (ROOT / name).read_text(), re.M)
+    named = re.findall(r"(?:`|^|# )make ([a-z-]+)", (ROOT / name).read_text(), re.M)
     assert named
     assert set(named) <= set(recipes())
 
