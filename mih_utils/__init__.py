@@ -29,6 +29,7 @@ from .census import Bridges, Modes, bridge_census, mode_census
 from .detection import DetectionReport, Hal, choose_threshold, detection_report
 from .rejection import sample_below
 from .statistics import auc, roc, share_interval, trend
+from .statistics import binomial_interval, mean_interval, page_trend
 
 # Images
 from .images import shapes
@@ -47,6 +48,7 @@ from .artifacts import Artifact, ArtifactError, artifact
 
 # What every chapter says and does in the same way
 from .notebook import Profile, markdown, notebook_setup, percent, percent_of, verdict
+from .claims import Claim, Finding, claim, claims_table, contracts
 
 __version__ = "0.2.0"
 

@@ -1,11 +1,13 @@
 """How sure a measured number is: intervals for shares and for areas under ROC curves, a trend."""
 
 import math
+from collections import Counter
+from functools import cache
 
 import torch
 from torch import Tensor
 
-from ._checks import require, require_count, require_generator, require_number
+from ._checks import is_whole, require, require_count, require_generator, require_number
 
 
 def share_interval(count: float, n: float) -> tuple[float, float]:
@@ -18,6 +20,50 @@ def share_interval(count: float, n: float) -> tuple[float, float]:
     middle = (p + z**2 / (2 * n)) / scale
     half = z / scale * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def binomial_interval(count: int, n: int) -> tuple[float, float]:
+    """Exact 95% interval of a share of which `count` in n were seen (Clopper and Pearson 1934).
+
+    Beyond its ends, what was seen or more of it has a chance of less than 2.5%.
+    """
+    require_count("n", n)
+    ok = is_whole(count) and 0 <= count <= n
+    require(ok, "count", count, f"a whole number between 0 and n = {n}")
+    low = 0.0 if count == 0 else _beta_quantile(0.025, count, n - count + 1)
+    high = 1.0 if count == n else 1 - _beta_quantile(0.025, n - count, count + 1)
+    return low, high
+
+
+def _beta_quantile(p: float, a: float, b: float) -> float:
+    """Where the cumulative beta distribution reaches p, by bisection."""
+    low, high = 0.0, 1.0
+    while high - low > 1e-13 * high:
+        middle = (low + high) / 2
+        if middle in (low, high):
+            break
+        low, high = (middle, high) if _beta_cumulative(middle, a, b) < p else (low, middle)
+    return (low + high) / 2
+
+
+def _beta_cumulative(x: float, a: float, b: float) -> float:
+    """The cumulative beta distribution, by its continued fraction."""
+    if x > (a + 1) / (a + b + 2):  # there the fraction converges slowly
+        return 1 - _beta_cumulative(1 - x, b, a)
+    gammas = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+    front = math.exp(gammas + a * math.log(x) + b * math.log1p(-x)) / a
+    ratio, below = 1.0, 1 / (1 - (a + b) * x / (a + 1))  # Lentz (1976)
+    value = below
+    for m in range(1, 100_000):
+        for term in (
+            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
+        ):
+            below, ratio = 1 / (1 + term * below), 1 + term / ratio
+            value *= below * ratio
+        if abs(below * ratio - 1) < 1e-15:
+            break
+    return front * value
 
 
 def roc(bad: Tensor, good: Tensor) -> tuple[Tensor, Tensor]:
@@ -108,3 +154,65 @@ def _ranks(values: Tensor) -> Tensor:
     """Ranks from 1; equal values share the mean of theirs."""
     _, which, counts = values.double().unique(return_inverse=True, return_counts=True)
     return (counts.cumsum(0) - (counts - 1) / 2)[which].double()
+
+
+def page_trend(rates: Tensor) -> tuple[float, float]:
+    """Page's test (1963) that rates rise with the setting, seeds as blocks: (L, exact p).
+
+    rates: (S, seeds), 2 to 10 settings from the first to the last. Rates are ranked within each
+    seed, so that a seed that is higher everywhere counts for nothing. L is the sum of number times
+    rank; p is the share of all orders of the rates within seeds whose L is as large. To test a
+    fall, turn the settings round: `rates.flip(0)`.
+    """
+    ok = isinstance(rates, Tensor) and rates.ndim == 2 and 2 <= len(rates) <= 10
+    found = getattr(rates, "shape", type(rates).__name__)
+    require(ok and rates.shape[1] > 0, "rates", found, "of form (S, seeds), S from 2 to 10")
+    require(not bool(rates.isnan().any()), "rates", "nan", "numbers")
+    seen, blocks = 0, []
+    for column in rates.cpu().T:
+        doubled = [round(2 * rank) for rank in _ranks(column).tolist()]  # ties have half ranks
+        seen += sum(j * rank for j, rank in enumerate(doubled, 1))
+        blocks.append(tuple(sorted(doubled)))
+    chances = _chances_of_orders(tuple(sorted(blocks)))
+    p = math.fsum(chance for total, chance in chances.items() if total >= seen)
+    return seen / 2, min(p, 1.0)
+
+
+@cache
+def _chances_of_orders(blocks: tuple[tuple[int, ...], ...]) -> dict[int, float]:
+    """The chance of each sum of number times rank where all orders in blocks are equally likely."""
+    if len(blocks) > 1:
+        together = Counter()
+        for total, chance in _chances_of_orders(blocks[:-1]).items():
+            for more, other in _chances_of_orders(blocks[-1:]).items():
+                together[total + more] += chance * other
+        return together
+    ranks = blocks[0]
+    ways = {0: Counter({0: 1})}  # by the set of ranks that are used, as bits
+    for place in range(1, len(ranks) + 1):
+        longer: dict[int, Counter] = {}
+        for used, sums in ways.items():
+            for i, rank in enumerate(ranks):
+                if not used >> i & 1:
+                    into = longer.setdefault(used | 1 << i, Counter())
+                    for total, count in sums.items():
+                        into[total + place * rank] += count
+        ways = longer
+    (sums,) = ways.values()
+    every = math.factorial(len(ranks))
+    return {total: count / every for total, count in sums.items()}
+
+
+def mean_interval(values: Tensor) -> tuple[float, float, float]:
+    """Return the mean of the values, (n,), and its 95% interval by Student's t: (mean, low, high).
+
+    For a fold over seeds: the exponential of that of the logarithms.
+    """
+    ok = isinstance(values, Tensor) and values.ndim == 1 and len(values) > 1
+    require(ok, "values", getattr(values, "shape", type(values).__name__), "(n,), n at least 2")
+    n = len(values)
+    # T² = x (n − 1) / (1 − x) for x with a beta distribution of 1/2 and (n − 1) / 2
+    x = 1 - _beta_quantile(0.05, (n - 1) / 2, 0.5)
+    half = math.sqrt(x * (n - 1) / (1 - x)) * float(values.double().std()) / math.sqrt(n)
+    mean = float(values.double().mean())
+    return mean, mean - half, mean + half

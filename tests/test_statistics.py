@@ -1,5 +1,6 @@
 """Intervals, areas and trends against scipy."""
 
+import itertools
 import math
 
 import numpy as np
@@ -215,3 +216,65 @@ GOOD = torch.arange(3.0)
 def test_numbers_that_cannot_be_compared_are_refused(ask, bad, good, name, value):
     with refusal(name, value):
         ask(bad, good)
+
+
+@pytest.mark.parametrize(
+    ("count", "n"),
+    [(0, 5), (5, 5), (1, 2), (3, 1000), (85, 85), (979_123, 1_000_000), (1000, 2_000_000)],
+)
+def test_exact_binomial_interval_is_that_of_scipy(count, n):
+    expected = stats.binomtest(count, n).proportion_ci(method="exact")
+    assert mih.binomial_interval(count, n) == pytest.approx(tuple(expected), rel=1e-9)
+
+
+def test_exact_binomial_interval_covers_at_least_as_often_as_it_says():
+    for p in (0.01, 0.3, 0.97):
+        ends = [mih.binomial_interval(count, 40) for count in range(41)]
+        covered = [low <= p <= high for low, high in ends]
+        assert stats.binom.pmf(range(41), 40, p) @ covered >= 0.95
+
+
+@pytest.mark.parametrize(("count", "n"), [(-1, 5), (6, 5), (0.5, 5)])
+def test_a_count_outside_is_refused(count, n):
+    with refusal("count", count):
+        mih.binomial_interval(count, n)
+
+
+@pytest.mark.parametrize(("settings", "seeds"), [(3, 3), (5, 1), (6, 10), (8, 2)])
+def test_page_s_test_is_that_of_scipy(settings, seeds):
+    rng = np.random.default_rng(settings)
+    rates = rng.normal(size=(settings, seeds)) + 0.3 * np.arange(settings)[:, None]
+    expected = stats.page_trend_test(rates.T, method="exact")
+    found = mih.page_trend(torch.tensor(rates))
+    assert found == pytest.approx((expected.statistic, expected.pvalue), rel=1e-9)
+
+
+def test_page_s_test_with_ties_goes_through_all_orders():
+    rates = torch.tensor([1.0, 2.0, 2.0, 5.0])[:, None]
+    level = {1.0: 1, 2.0: 2.5, 5.0: 4}
+    sums = [
+        sum(j * level[r] for j, r in enumerate(order, 1))
+        for order in itertools.permutations(rates[:, 0].tolist())
+    ]
+    found = mih.page_trend(rates)
+    assert found == pytest.approx((29.5, np.mean(np.array(sums) >= 29.5)))
+
+
+def test_page_s_test_cannot_be_moved_by_a_seed_that_is_higher_everywhere():
+    rates = torch.rand(5, 3, generator=shuffler())
+    assert mih.page_trend(rates) == mih.page_trend(rates + torch.tensor([0.0, 10.0, 100.0]))
+    assert mih.page_trend(torch.arange(4.0)[:, None].expand(4, 2))[1] == pytest.approx(1 / 24**2)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (11, 2), (4, 0), (4,)])
+def test_page_s_test_refuses_other_forms(shape):
+    with pytest.raises(ValueError, match="rates"):
+        mih.page_trend(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 200])
+def test_interval_of_a_mean_is_student_s(n):
+    values = np.random.default_rng(n).normal(size=n)
+    low, high = stats.t.interval(0.95, n - 1, loc=values.mean(), scale=stats.sem(values))
+    found = mih.mean_interval(torch.from_numpy(values))
+    assert found == pytest.approx((values.mean(), low, high), rel=1e-8)

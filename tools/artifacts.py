@@ -9,16 +9,34 @@ threads.
 import argparse
 
 import torch
-from recipes import detector, digits, gaussian_1d, gaussian_2d, points, recursion, shapes
+from recipes import (
+    detector,
+    digits,
+    gaussian_1d,
+    gaussian_2d,
+    law,
+    points,
+    recursion,
+    recursion_line,
+    shapes,
+    shapes_seeds,
+    steepness,
+    when,
+)
 
 RECIPES = {
     **gaussian_1d.RECIPES,
+    **when.RECIPES,
     **points.RECIPES,
+    **law.RECIPES,
+    **steepness.RECIPES,
     **gaussian_2d.RECIPES,
     **detector.RECIPES,
     **shapes.RECIPES,
+    **shapes_seeds.RECIPES,
     **digits.RECIPES,
     **recursion.RECIPES,
+    **recursion_line.RECIPES,
 }
 
 

@@ -13,6 +13,8 @@ import torch
 
 TAIL = {1: 8.0, 2: 6.5}  # x_T is followed to so many standard deviations
 RESOLVED = 1.5  # noise of a step, in grid spacings
+STEEP = 60  # steps, from the end, in which a line's denoiser is steep: there
+RESOLVED_STEEP = 8  # grid spacings; 1.5 would misjudge the exact chain's 2e-8 by a factor of three
 PARTS = 16  # nodes in a cell (and coordinate), to tell where the last step takes it
 FINER = {1: 4, 2: 2}  # how much finer the points before the last step are
 
@@ -20,25 +22,27 @@ FINER = {1: 4, 2: 2}  # how much finer the points before the last step are
 class Push:
     """The reverse chain of one denoiser on an interval, or on its square, between low and high.
 
-    points: of an axis before a step; by default as many as its noise needs. first: the step that
-    starts from N(0, 1), by default the first of the chain.
+    A step has the number `left` of its chain: 0 is the last. points: of an axis before a step; by
+    default as many as its noise needs. first: the step that starts from N(0, 1), by default the
+    first of the chain.
     """
 
-    def __init__(self, net, schedule, low, high, dim=1, points=None, first=None):
-        self.net, self.schedule, self.dim, self.points = net, schedule, dim, points
+    def __init__(self, net, chain, low, high, dim=1, points=None, first=None):
+        self.net, self.dim, self.points = net, dim, points
         self.low, self.high = low, high
-        self.steps = schedule.reverse_steps()
-        self.first = len(schedule) - 1 if first is None else first
+        self.steps = list(chain)[::-1]
+        self.first = len(chain) - 1 if first is None else first
         weight = next(getattr(net, "parameters", lambda: iter(()))(), None)
         self.dtype = torch.float64 if weight is None else weight.dtype
 
     def axis(self, i, finer=None):
         """Points that span x before step i: (n,)."""
-        signal, reach = self.steps.signal[i], TAIL[self.dim] * self.steps.sigma[i]
+        signal, reach = self.steps[i].signal, TAIL[self.dim] * self.steps[i].sigma
         low, high = signal * self.low - reach, signal * self.high + reach
         finer = finer or (FINER[self.dim] if i == 0 and self.points is None else 1)
-        noise = self.steps.std[min(i + 1, self.first)]
-        n = self.points or math.ceil((high - low) / noise * RESOLVED) + 1
+        noise = self.steps[min(i + 1, self.first)].std
+        resolved = RESOLVED_STEEP if self.dim == 1 and i < STEEP else RESOLVED
+        n = self.points or math.ceil((high - low) / noise * resolved) + 1
         return torch.linspace(low, high, finer * (n - 1) + 1, dtype=torch.float64)
 
     def grid(self, x):
@@ -48,12 +52,12 @@ class Push:
     def mean(self, x, i):
         """Where step i puts points x, before its noise: (n, dim)."""
         blocks = x.to(self.dtype).split(4096)
-        noise = torch.cat([self.net(rows, self.schedule.timesteps[i]) for rows in blocks])
-        return self.steps.x[i] * x + self.steps.noise[i] * noise.double()
+        noise = torch.cat([self.net(rows, torch.tensor(self.steps[i].t)) for rows in blocks])
+        return self.steps[i].mean(x, noise.double())
 
     def kernels(self, i, after):
         """Chance to get to the cells of `after`, coordinate by coordinate: dim of (n^dim, m)."""
-        means, std = self.mean(self.grid(self.axis(i)), i), self.steps.std[i]
+        means, std = self.mean(self.grid(self.axis(i)), i), self.steps[i].std
         scale = float(after[1] - after[0]) / std / math.sqrt(2 * math.pi)
         return [(-0.5 * ((after - m[:, None]) / std).square()).exp_().mul_(scale) for m in means.T]
 
