@@ -1,6 +1,7 @@
 """Where a denoiser computes, and how to use that place well."""
 
 import copy
+import functools
 import importlib.util
 import math
 import os
@@ -68,6 +69,17 @@ def block_sizes(n: int, shape: tuple[int, ...], device: torch.device) -> list[in
     rows = max(1, rows // math.ceil(math.prod(shape) / numbers))
     blocks = math.ceil(n / rows)
     return [n // blocks + (i < n % blocks) for i in range(blocks)]
+
+
+@functools.cache
+def keep_freed_memory() -> None:
+    """Have Linux's C library keep the memory that a step frees, for the next step.
+
+    It gives freed memory back to the system beyond a limit, which grows with the largest block that
+    was ever freed (up to 32 MiB). Without this a block of 1,024 rows pays for 480 fresh pages at
+    every step, a tenth of the time.
+    """
+    torch.empty(2**25 - 2**16, dtype=torch.uint8)
 
 
 def compiled(net):

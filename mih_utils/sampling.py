@@ -8,7 +8,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ._checks import is_whole, require, require_count, require_generator, require_known_times
-from ._device import block_sizes, compiled, device_and_dtype, evaluating
+from ._device import block_sizes, compiled, device_and_dtype, evaluating, keep_freed_memory
 from .chain import Chain, Step
 from .denoisers import Denoiser
 
@@ -103,6 +103,7 @@ def sample(
     require_generator(generator, device)
     model = compiled(net) if compile else net
     blocks = block_sizes(n, shape, device)
+    keep_freed_memory()
     starts = [None] * len(blocks) if x_T is None else x_T.to(device, dtype).split(blocks)
     parts, total = [], len(blocks) * len(chain)
     with (

@@ -98,6 +98,18 @@ def products(net, chain, n):
                 F.linear(h, weight)
 
 
+def train_products(net, steps):
+    """The products of training: each of the six goes forward once, and back twice."""
+    weights = (net.linear_in.weight, net.linear_out.weight)
+    h = torch.randn(BATCH, net.linear_in.in_features)
+    with torch.inference_mode():
+        for _ in range(steps * net.blocks):
+            for weight in weights:
+                F.linear(h, weight)
+                h @ weight
+                h.T @ h
+
+
 def check_agreement():
     """Plain and ours give the same samples, Hal and losses from the same random numbers."""
     a = mih.artifact(NET)
@@ -157,6 +169,7 @@ def measure(name, n, steps, train_steps):
         "sample": lambda: our_sample(net, chain, n),
         "sample, compiled": lambda: our_sample(net, chain, n, compile=True),
         "products": lambda: products(net, chain, n),
+        "train, products": lambda: train_products(net, train_steps),
         "train, plain": lambda: plain_train(net, data, a.schedule, train_steps),
         "train": lambda: our_train(net, data, a.schedule, train_steps),
         "exact density": lambda: mih.exact_density(
@@ -166,7 +179,7 @@ def measure(name, n, steps, train_steps):
     return measured(runs[name])
 
 
-TRAIN = ("train, plain", "train")
+TRAIN = ("train, plain", "train", "train, products")
 NAMES = ["sample, plain", "sample", "products", "sample, compiled", *TRAIN, "exact density"]
 
 
@@ -179,9 +192,10 @@ def report(best, n, steps, train_steps):
     rows = [
         ("time, plain : ours", seconds, "s", sample, "≥ 3"),
         ("additional memory, plain : ours", megabytes, "MB", sample, "≥ 50"),
-        ("time, ours : its six products alone", seconds, "s", products, "≤ 2.5"),
-        ("the same with torch.compile", seconds, "s", ("sample, compiled", "products"), "≤ 1.8"),
-        (f"training step of {BATCH:,}, plain : ours", milliseconds, "ms", TRAIN, "≥ 1.5"),
+        ("time, ours : its six products alone", seconds, "s", products, "≤ 1.6"),
+        ("the same with torch.compile", seconds, "s", ("sample, compiled", "products"), "≤ 1.6"),
+        (f"training step of {BATCH:,}, plain : ours", milliseconds, "ms", TRAIN[:2], "≥ 1.5"),
+        ("the same, ours : its products alone", milliseconds, "ms", TRAIN[1:], "≤ 1.6"),
         (f"exact_density, 2,048 points × {steps:,}", seconds, "s", ("exact density",), "< 6"),
     ]
     print(f"Sampling: {n:,} samples × {steps:,} steps with Hal.\n")
