@@ -52,6 +52,7 @@ def claims(work: Work) -> list[dict]:
         found.append(
             finding
             | {
+                "statement": mih.claim(name).statement,
                 "device": ", ".join(sorted({r["device"] for r in records})),
                 "seconds": round(sum(r["seconds"] for r in records)),
                 "memory_mb": max(r["memory_mb"] for r in records),
@@ -92,7 +93,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, help="where the parts are kept")
     options = parser.parse_args(arguments)
     folder = options.folder or FOLDER / ("tiny" if options.tiny else "")
-    work = Work(folder, options.device, TINY if options.tiny else PAPER)
+    scale = TINY if options.tiny else PAPER
+    work = Work(folder, options.device, scale, progress=sys.stderr.isatty())
     known = parts(work)
     for unknown in set(options.parts) - set(known):
         parser.error(f"no part {unknown!r}; there are {', '.join(known)}")

@@ -2,10 +2,12 @@
 
 ```{claims-board}``` collects the tables of all cells tagged "claims", chapter by chapter.
 With `:file:` it reads a JSON list instead, of objects with the keys of FIELDS, "statement",
-"verdict" and "chapter" (the name of a notebook, without its folder and ending).
+"verdict" and "chapter" (the name of a notebook, without its folder and ending). With
+`:paper-scale:` it puts beside each claim what tools/paper_scale.py found, once there is that file.
 """
 
 import json
+import re
 
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -48,11 +50,20 @@ class ClaimsBoard(nodes.General, nodes.Element):
 
 
 class Claims(SphinxDirective):
-    option_spec = {"file": directives.unchanged_required}  # noqa: RUF012
+    option_spec = {  # noqa: RUF012
+        "file": directives.unchanged_required,
+        "paper-scale": directives.unchanged_required,
+    }
 
     def run(self):
         board = ClaimsBoard()
         self.set_source_info(board)
+        board["paper_scale"] = {}
+        if "paper-scale" in self.options:
+            path = project_root(self.env.app) / self.options["paper-scale"]
+            self.env.note_dependency(str(path))
+            found = json.loads(path.read_text(encoding="utf8")) if path.is_file() else []
+            board["paper_scale"] = {letters(row["statement"]): row for row in found}
         if "file" in self.options:
             path = project_root(self.env.app) / self.options["file"]
             self.env.note_dependency(str(path))
@@ -90,6 +101,26 @@ def card(docname, statement, verdict, fields, name=None) -> nodes.container:
     return made
 
 
+def letters(statement: str) -> str:
+    """A statement without what Markdown and typography make of it, to find it again."""
+    return re.sub(r"\W+", "", statement).lower()
+
+
+def add_paper_scale(made: nodes.container, found: dict[str, dict]) -> None:
+    """Put what was found at the paper's scale below what was measured here, if it was."""
+    said = next(c for c in made.children if "mih-claim-says" in c["classes"])
+    row = found.get(letters(clean_astext(said)))
+    if row is None:
+        return
+    verdict = nodes.paragraph("", "", chip(kind_of(row["verdict"]), row["verdict"]))
+    took = f"{row['device']}, {row['seconds'] / 60:.0f} minutes with the training"
+    lines = [nodes.paragraph("", line) for line in (*row["measured"], took)]
+    item = nodes.definition_list_item(
+        "", nodes.term("", "at the paper's scale"), nodes.definition("", verdict, *lines)
+    )
+    next(made.findall(nodes.definition_list)).append(item)
+
+
 def chip(kind: str, verdict: str) -> nodes.inline:
     return nodes.inline("", verdict, classes=["mih-chip", f"mih-chip-{kind}"])
 
@@ -102,6 +133,7 @@ class FillBoard(SphinxPostTransform):
             cards = list(board.children) or list(self.from_tables())
             for made in cards:
                 self.name_chapter(made)
+                add_paper_scale(made, board["paper_scale"])
             kinds = [next(k for k in WORDS if f"mih-is-{k}" in made["classes"]) for made in cards]
             grid = nodes.container("", *cards, classes=["mih-claims"])
             board.replace_self([nodes.raw("", tally(kinds), format="html"), grid])

@@ -35,6 +35,7 @@ def few_digits(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.* of the mass left the grid")
 def test_the_whole_of_it_at_a_tiny_scale(work, few_digits, capsys):
     arguments = ["--tiny", "--device", "cpu", "--folder", str(work.folder)]
     assert paper_scale.main(arguments) == 0
@@ -127,10 +128,10 @@ def test_estimates_from_shapes_alone(tmp_path):
     work = Work(tmp_path)
     found = estimates.trainings(work)
     assert set(found) < set(paper_scale.parts(work))
-    # six products of 128 × 128 and two thin ones: 2 operations each, three times with the way back
-    line, batch, thin = found["line123-net-0"], PAPER.batch, 2 * 128
-    products = 6 * (6 * 128 * 128) * batch
-    assert products <= line.operations <= products + 6 * 2 * thin * batch
+    # six products of 128 × 128 weights, 2 operations a weight, three times with the way back; what
+    # else there is, the embedding of x_t and t and the output, is thin
+    products = 6 * 6 * 128 * 128 * PAPER.batch
+    assert products <= found["line123-net-0"].operations <= 1.05 * products
     assert found["shapes-net"].memory < 16e9
     assert all(0 < e.seconds < 3600 for e in found.values())
     assert sum(e.seconds for e in found.values()) < 3600

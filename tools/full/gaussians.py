@@ -174,6 +174,6 @@ def shares(counts: list[dict]) -> dict:
     """Removed, of all networks together, and retained, network by network: exact intervals."""
     caught, bad = (sum(c["removed"][i] for c in counts) for i in (0, 1))
     return {
-        "removed": list(mih.share_interval(caught, bad)),
-        "retained": [list(mih.share_interval(*c["retained"])) for c in counts],
+        "removed": list(mih.binomial_interval(caught, bad)),
+        "retained": [list(mih.binomial_interval(*c["retained"])) for c in counts],
     }

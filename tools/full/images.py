@@ -155,7 +155,7 @@ def figures(work: Work) -> dict[str, dict]:
     drawn, exact = (work.record(f"shapes-{what}") for what in ("drawn", "exact"))
     if drawn and exact:
         ours, control = (
-            list(mih.share_interval(r["numbers"]["twice"], r["numbers"]["images"]))
+            list(mih.binomial_interval(r["numbers"]["twice"], r["numbers"]["images"]))
             for r in (drawn, exact)
         )
         found["shapes-twice"] = {"each": [ours], "all": ours, "control": control}
