@@ -67,7 +67,7 @@ address: ## write the project's address into the book: make address URL=https://
 
 constraints: .venv/.ready ## choose the newest versions, for every Python and system, into constraints.txt
 	pip install uv
-	uv pip compile -q --universal --python-version 3.10 --upgrade --extra book --extra test --no-annotate --custom-compile-command "make constraints" pyproject.toml -o constraints.txt
+	uv pip compile -q --universal --python-version 3.10 --upgrade --extra book --extra test --extra cluster --no-annotate --custom-compile-command "make constraints" pyproject.toml -o constraints.txt
 	$(call done,The versions: $(CURDIR)/constraints.txt)
 
 clean: ## delete what was built (.venv stays)
@@ -81,7 +81,7 @@ help: ## this list
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
 	  echo "Python 3.10 or newer is needed and '$(or $(PYTHON),python3)' is not: make PYTHON=/path/to/python3"; exit 1; }
 	@[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
-	pip install -c constraints.txt -e ".[book,test]"
+	pip install -c constraints.txt -e ".[book,test,cluster]"
 	@touch $@
 
 # The browser that reads the book in `make test`. Without one those tests are skipped, in CI they fail.

@@ -52,7 +52,7 @@ PINS = [
 ]
 
 
-@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13", "3.14"])
 def test_each_dependency_has_one_pin_that_it_allows(python):
     system = {"python_version": python, "python_full_version": f"{python}.9"}
     for needed in NEEDED:
@@ -341,6 +341,36 @@ def test_address_goes_in_and_comes_out_again(copy, url, colab):
         assert config["launch_buttons"]["colab_url"] == colab
         assert repository_lines(copy) == {url}
     address.stamp("", copy)
+    assert contents(copy) == before
+
+
+def test_links_of_an_address_have_the_right_form(copy):
+    url = address.stamp("https://github.com/OWNER/my.repo", copy)
+    project, issues, *colab = address.links(url, copy)
+    assert (project, issues) == (url, f"{url}/issues")
+    branch = CONFIG["repository"]["branch"]
+    for link, notebook in zip(colab, NOTEBOOKS, strict=True):
+        start = f"https://colab.research.google.com/github/OWNER/my.repo/blob/{branch}/"
+        assert link.startswith(start)
+        assert (ROOT / link.removeprefix(start)) == notebook  # a file of this project, an .ipynb
+    elsewhere = address.links("https://example.org/owner/project", copy)
+    assert elsewhere == [
+        "https://example.org/owner/project",
+        "https://example.org/owner/project/issues",
+    ]
+    assert address.links("") == []
+
+
+def test_the_command_leaves_no_difference(copy):
+    """As `make address` does it, in a project of its own."""
+    (copy / "tools").mkdir()
+    shutil.copy(ROOT / "tools" / "address.py", copy / "tools")
+    before = contents(copy)
+    run = [sys.executable, str(copy / "tools" / "address.py")]
+    done = subprocess.run([*run, "https://github.com/OWNER/REPO"], capture_output=True, text=True)
+    assert done.returncode == 0 and contents(copy) != before
+    assert done.stdout.count("https://colab.research.google.com/") == len(NOTEBOOKS)
+    subprocess.run([*run, ""], check=True, capture_output=True)
     assert contents(copy) == before
 
 
