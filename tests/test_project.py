@@ -86,6 +86,27 @@ def test_the_version_is_the_same_everywhere():
     assert str(citation["version"]) == mih.__version__
 
 
+def test_all_that_cites_the_project_agrees():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    deposit = json.loads((ROOT / ".zenodo.json").read_text())
+    text = (ROOT / "paper" / "paper.md").read_text()
+    paper = yaml.safe_load(text.split("---\n")[1])
+    authors = [author["name"] for author in citation["authors"]]
+    assert [creator["name"] for creator in deposit["creators"]] == authors
+    assert [author["name"] for author in paper["authors"]] == authors
+    assert deposit["title"] == paper["title"] == citation["title"]
+    assert deposit["license"] in citation["license"]
+    assert "arXiv:2406.09358" in deposit["related_identifiers"][0]["identifier"]
+    titles = ["Summary", "Statement of need", "Learning objectives", "Experience of use"]
+    assert set(titles) <= set(re.findall(r"^# (.+)$", text, re.M))
+    cited = set(re.findall(r"@([a-z]+\d+)", text))
+    known = (ROOT / "paper" / "paper.bib").read_text()
+    assert cited == set(re.findall(r"^@\w+\{(\w+),", known, re.M))
+    book = (ROOT / "book" / "references.bib").read_text()
+    for entry in re.findall(r"^@.+?^\}$", known, re.M | re.S):
+        assert entry in book  # the same as in the book's bibliography
+
+
 # README and Makefile
 
 

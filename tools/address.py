@@ -39,7 +39,7 @@ def stamp(url: str, root: Path = ROOT) -> str:
 
 
 def links(url: str, root: Path = ROOT) -> list[str]:
-    """The links that an address puts on the pages: the project, its issues, each chapter on Colab."""
+    """The links that pages get: to the project, its issues, and each chapter on Colab."""
     if not url:
         return []
     found = [url, f"{url}/issues"]
