@@ -13,7 +13,7 @@ START := $(shell date +%s)
 done = @s=$$(($$(date +%s) - $(START))); echo "$(1) ($$((s / 60)) min $$((s % 60)) s)"
 
 .DEFAULT_GOAL := book
-.PHONY: bubblewrap book test colab-test paper offline serve artifacts full bench address constraints clean help chromium
+.PHONY: bubblewrap book test colab-test paper offline classroom slides serve artifacts full bench address constraints clean help chromium
 
 book: .venv/.ready ## build the book into _build/html
 	jupyter-book build -n -W --keep-going .
@@ -25,7 +25,7 @@ test: .venv/.ready chromium bubblewrap ## style, unit tests, every notebook, the
 	rm -rf _tested && mkdir _tested && cp -r notebooks book _config.yml _toc.yml _tested/
 	OMP_NUM_THREADS=1 pytest -n 2 --nbmake --overwrite --nbmake-timeout=1500 _tested/notebooks
 	MIH_EXECUTED=1 jupyter-book build -n -W --keep-going _tested
-	MIH_SITE=_tested/_build/html pytest tests/test_book.py -m site
+	MIH_SITE=_tested/_build/html pytest tests/test_book.py tests/test_page.py -n 2 -m site
 	$(call done,All tests passed; the book they read: $(CURDIR)/_tested/_build/html/index.html)
 
 colab-test: .venv/.ready ## run every chapter's Colab copy with Colab's versions, without the package
@@ -39,6 +39,14 @@ paper: .venv/.ready chromium _build/html/index.html ## the built book as one PDF
 offline: .venv/.ready _build/html/index.html ## site, notebooks, PDF and what a classroom without internet needs, as one zip
 	python tools/offline.py
 	$(call done,Carry it to the classroom: $(CURDIR)/_build/offline.zip)
+
+classroom: .venv/.ready ## the assignments: for students, for teachers, for the grader, for Gradescope and nbgrader
+	python -m classroom build
+	$(call done,Everything is in $(CURDIR)/dist/classroom; the book's teaching guide says what to do with it)
+
+slides: .venv/.ready chromium _build/html/index.html ## the built book's figures as slides and as files to reuse
+	python tools/slides.py _build/html
+	$(call done,Slides and figures are in $(CURDIR)/dist/slides)
 
 serve: .venv/.ready _build/html/index.html ## show the built book in the browser
 	@echo "The book: http://127.0.0.1:$(PORT)/ (Ctrl-C stops)"

@@ -17,9 +17,11 @@ from .source import (
     Assignment,
     Cell,
     SourceError,
+    defined_names,
     read_cells,
     read_source,
     solution_lines,
+    used_names,
     with_seed,
     without_solution,
 )
@@ -63,10 +65,15 @@ def build(
     return [*(out / path for path in files), archive]
 
 
+def student_version(source: Path) -> str:
+    """The student version of a source notebook, with the source's own seed."""
+    return student(read_cells(source), read_source(source), None)
+
+
 def student(cells: list[Cell], assignment: Assignment, seed: int | None) -> str:
     """The student version. SourceError if a line of a solution or of a hidden test survives."""
     manual = {m.id: m for m in assignment.manual}
-    kept = []
+    kept, unsolved = [], {name for q in assignment.questions for name in q.exports}
     for cell in cells:
         if cell.kind in ("SOLUTION", "INSTRUCTOR") or is_hidden(cell):
             continue
@@ -77,6 +84,9 @@ def student(cells: list[Cell], assignment: Assignment, seed: int | None) -> str:
             text, tags = without_solution(text), ["raises-exception"]
         if cell.kind == "TEST":
             text, tags = keeping_score(cell, assignment), ["raises-exception"]
+        if cell.type == "code" and not cell.kind and used_names(text) & unsolved:
+            tags = ["raises-exception"]  # it uses answers, which are not there yet
+            unsolved |= defined_names(text)
         if cell.kind == "ANSWER" and cell.type == "markdown" and cell.rest.split()[0] in manual:
             text = without_solution(text).replace("# YOUR CODE HERE\nraise NotImplementedError", "")
         kept.append((cell, text, tags))

@@ -113,7 +113,7 @@ class Attempt:
         tests = sorted(self.question.tests, key=lambda test: not test.public)
         self.hopeless = "no answer"
         if self.source is not None:
-            self.hopeless = submissions.forbidden(self.question, self.source)
+            self.hopeless = submissions.refusal(self.question, self.answers, self.setup)
         try:
             found = {id(test): self.run(test, names) for test in tests}
         finally:

@@ -176,13 +176,21 @@ def to_read(assignment: Assignment, grades: list[Grade]) -> str:
     """All answers that the teacher reads, question by question, with the rubric."""
     lines = [f"<h1>{esc(assignment.title)}: to read</h1><p>Points go into manual.csv.</p>"]
     for manual in assignment.manual:
-        lines.append(f"<h2>{esc(manual.id)}: {esc(manual.title)} ({manual.points} points)</h2>")
-        lines.append(f"<pre>{esc(manual.rubric)}</pre>")
+        of = f"{manual.points} point{'' if manual.points == 1 else 's'}"
+        lines.append(f"<h2>{esc(manual.id)}: {esc(manual.title)} ({of})</h2>")
+        lines.append(f"<pre>{esc(manual.given)}</pre><p>{esc(manual.rubric)}</p>")
         for grade in grades:
-            text = grade.texts.get(manual.id, "").partition("\n")[2].strip()
+            text = own_words(grade.texts.get(manual.id, ""), manual.given)
             lines.append(f"<h3>{esc(grade.student)}</h3>")
             lines.append(f"<pre>{esc(text[:LONGEST])}</pre>" if text else "<p>no answer</p>")
     return PAGE.format(title="To read", body="\n".join(lines))
+
+
+def own_words(text: str, given: str) -> str:
+    """What a student has added to the text of a question."""
+    known = {line.strip() for line in given.split("\n")} - {""}
+    lines = text.partition("\n")[2].split("\n")
+    return "\n".join(line for line in lines if line.strip() not in known).strip()
 
 
 def esc(text: object) -> str:

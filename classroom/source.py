@@ -71,12 +71,13 @@ class Question:
 
 @dataclass
 class Manual:
-    """A question that the teacher reads: its points and what a good answer has."""
+    """A question that the teacher reads: its points, what a good answer has, what students get."""
 
     id: str
     points: int
     title: str
     rubric: str
+    given: str = ""
 
 
 @dataclass
@@ -188,7 +189,8 @@ def read_manual(cell: Cell, following: list[Cell]) -> Manual:
     rubric = next((c.source for c in following if c.kind == "SOLUTION"), None)
     if rubric is None:
         raise SourceError(f"{name}: a <!-- SOLUTION --> cell with its rubric must follow")
-    return Manual(name, int(points), title or name, rubric.split("\n", 1)[-1].strip())
+    given = without_solution(cell.source).partition("\n")[2].strip()
+    return Manual(name, int(points), title or name, rubric.split("\n", 1)[-1].strip(), given)
 
 
 def read_test(cell: Cell) -> Test:

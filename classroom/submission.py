@@ -1,6 +1,7 @@
 """Reads what a student handed in, whatever it is, and decides which cells will run."""
 
 import ast
+import builtins
 import json
 import os
 import re
@@ -119,7 +120,8 @@ def collect(submission: Submission, cells: list[Cell], assignment: Assignment) -
         submission.remarks.append("the seed is not the one this student was given")
     texts = {squeeze(text) for text in public}
     for test in (t for q in assignment.questions for t in q.tests if t.public):
-        if not any(squeeze(test.source) in text for text in texts):
+        asserts = squeeze(test.source.partition("\n")[2])
+        if not any(asserts in text for text in texts):
             submission.remarks.append(
                 f"{test.question}: public test changed or missing: {test.title}"
             )
@@ -145,18 +147,31 @@ def plain_python(source: str) -> str:
     return "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in lines)
 
 
-def forbidden(question: Question, source: str) -> str | None:
-    """Why the answer is refused before it runs; None if it is not."""
+def refusal(question: Question, answers: dict[str, str], setup: str) -> str | None:
+    """Why the answer is refused, or one that it builds on; None if neither is."""
+    given = bound_names(setup)
+    reason = forbidden(question, answers[question.id], given)
+    for other in needed(question.id, answers, setup) if question.without else ():
+        found = forbidden(question, answers[other], given)
+        reason = reason or (f"builds on {other}, which {found}" if found else None)
+    return reason
+
+
+def forbidden(question: Question, source: str, given: set[str] = frozenset()) -> str | None:
+    """Why a cell is refused before it runs; None if it is not.
+
+    given: the names that the set-up gives to every cell.
+    """
     if not question.without:
         return None
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None  # it will not run, and the worker says why
-    asked = set(question.without)
+    asked, own = set(question.without), own_names(tree) - given - set(dir(builtins))
     for node in ast.walk(tree):
         for name in names_in(node):
-            if name in asked:
+            if name in asked and not (isinstance(node, ast.Name) and name in own):
                 return f"uses {name}, which this question asks you to write"
             if name in LOOKUPS or (name.startswith("__") and name.endswith("__")):
                 return f"uses {name}, which this question does not allow"
@@ -166,6 +181,18 @@ def forbidden(question: Question, source: str) -> str | None:
         if is_star(node):
             return "imports *, which this question does not allow"
     return None
+
+
+def own_names(tree: ast.AST) -> set[str]:
+    """The names that a cell gives to values, functions and arguments of its own."""
+    found = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and is_stored(n)}
+    found |= {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+    return found | {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
+
+
+def is_stored(node: ast.Name) -> bool:
+    """Whether this name is given a value here."""
+    return isinstance(node.ctx, ast.Store)
 
 
 def names_in(node: ast.AST) -> list[str]:

@@ -1,13 +1,17 @@
 """The built book as a reader meets it: in a real browser, without a network, over http and from
 the disk, in light and dark, on a phone, with the keyboard alone."""
 
+import base64
 import functools
+import html
+import io
 import json
 import os
 import re
 import subprocess
 import sys
 import threading
+import zipfile
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -78,7 +82,7 @@ def visit(browser, origins):
 
         context.route("**/*", only_the_site)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: wrong.append(f"page error: {error}"))
         page.on("requestfailed", lambda request: wrong.append(f"not loaded: {request.url}"))
         page.on("console", lambda m: m.type in ("error", "warning") and wrong.append(m.text))
@@ -218,9 +222,96 @@ def test_links_lead_somewhere(name):
         target = (here.parent / unquote(url.path)).resolve() if url.path else here
         if not target.is_file() or not target.is_relative_to(SITE):
             broken.append(link)
+        elif target.suffix == ".html" and "=" in url.fragment:
+            broken += unknown_in_address(target, unquote(url.fragment))
         elif target.suffix == ".html" and unquote(url.fragment) not in anchors(target).ids:
             broken.append(link)
     assert not broken
+
+
+def unknown_in_address(page: Path, address: str) -> list[str]:
+    """What an explorer's address (#name=control:position&hide=…) names and its page has not."""
+    specs = re.findall(
+        r'<script type="application/json">(.*?)</script>', page.read_text(encoding="utf8"), re.S
+    )
+    explorers = {spec["id"]: spec for spec in map(json.loads, specs) if "controls" in spec}
+    (name, state), *parts = (part.split("=") for part in address.split("&"))
+    if name not in explorers:
+        return [f"{page.name}: no explorer {name}"]
+    sizes = {control["name"]: control["size"] for control in explorers[name]["controls"]}
+    places = [part.split(":") for part in state.split(",")]
+    wrong = [name for name, place in places if int(place) >= sizes.get(name, 0)]
+    named = {word for _, words in parts for word in words.split(",")}
+    return wrong + sorted(named - {*sizes, "chips", "menu", "legend", "readout", "title"})
+
+
+# The assignments: students get them here, and no line of a solution or a hidden test
+
+ASSIGNMENTS = sorted((ROOT / "classroom/assignments").glob("*.ipynb"))
+
+
+def squeezed(text: str) -> str:
+    """Without tags, entities and white space."""
+    return re.sub(r"\s+", "", html.unescape(re.sub(r"<[^<>]*>", "", text)))
+
+
+def notebook_text(path: Path) -> str:
+    """All cells of a notebook, without the package that a copy carries."""
+    cells = nbformat.read(path, as_version=4).cells
+    return "\n".join(cell.source for cell in cells if cell.get("id") != "packed")
+
+
+SECRET = re.compile(r"(# TEST \w+ hidden|# INSTRUCTOR|<!-- SOLUTION)")
+
+
+def for_students(path: Path) -> str:
+    """What of an assignment's source is not secret, by the marks in it."""
+    cells = nbformat.read(path, as_version=4).cells
+    text = "\n".join(cell.source for cell in cells if not SECRET.match(cell.source))
+    return re.sub(r"### BEGIN SOLUTION.*?### END SOLUTION", "", text, flags=re.S)
+
+
+@functools.cache
+def secret_lines() -> frozenset[str]:
+    """The lines that students may not see, apart from those that are elsewhere in the book."""
+    from classroom.build import secrets
+    from classroom.source import read_cells
+
+    found = {squeezed(line) for path in ASSIGNMENTS for line in secrets(read_cells(path))}
+    public = [*map(notebook_text, CHAPTERS), *map(for_students, ASSIGNMENTS)]
+    for path in (*ROOT.glob("mih_utils/**/*.py"), *ROOT.glob("book/*.md")):
+        public.append(path.read_text(encoding="utf8"))
+    public = squeezed("\n".join(public))
+    return frozenset(line for line in found if len(line) >= 10 and line not in public)
+
+
+def test_no_solution_is_in_the_site():
+    assert len(secret_lines()) > 100
+    told = []
+    for path in SITE.rglob("*"):
+        if path.suffix == ".ipynb":
+            text = squeezed(notebook_text(path))
+        elif path.suffix in {".html", ".js", ".json", ".txt", ".md", ".inv"}:
+            text = squeezed(path.read_text(encoding="utf8", errors="replace"))
+        else:
+            continue
+        told += [(path.name, line) for line in secret_lines() if line in text]
+    assert not told
+
+
+@pytest.mark.parametrize("source", ASSIGNMENTS, ids=lambda path: path.stem)
+def test_students_find_each_assignment_alone_and_with_the_package(source, monkeypatch):
+    links = anchors(SITE / "book/assignments.html").links
+    for folder in ("assignments", "colab"):
+        assert f"../_static/{folder}/{source.name}" in links
+        assert "raise NotImplementedError" in notebook_text(SITE / "_static" / folder / source.name)
+    cells = nbformat.read(SITE / "_static/colab" / source.name, as_version=4).cells
+    packed = next(cell.source for cell in cells if cell.get("id") == "packed")
+    data = base64.b64decode(re.search('packed = """(.*?)"""', packed, re.S)[1])
+    names = zipfile.ZipFile(io.BytesIO(data)).namelist()
+    assert {name.split("/")[0] for name in names} <= {"mih_utils", "artifacts"}
+    for wanted in re.findall(r'artifact\("([\w.-]+)"\)', notebook_text(source)):
+        assert f"artifacts/{wanted}.json" in names
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
@@ -271,17 +362,30 @@ def test_self_contained_copy_brings_the_package_and_its_data(chapter, tmp_path, 
     end = next(i for i, c in enumerate(code) if re.search("^REPOSITORY = ", c.source, re.M)) + 1
     assert code[end - 2].source.startswith("#@title")
 
-    # run up to the set-up (the unpacking twice) where mih_utils is not installed: with -S no .pth
-    # file is read, so an editable install does not count
+    # run up to the set-up (the unpacking twice)
     sources = [c.source for c in code[: end - 1]] + [c.source for c in code[end - 2 : end]]
+    run_without_the_package([*sources, CHECK.format(names=artifact_names(code))], tmp_path)
+
+
+def test_an_assignments_copy_brings_the_package_and_all_that_its_text_names(tmp_path):
+    path = SITE / "_static/colab/A3_bridges.ipynb"
+    cells = [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    names = ["grid25-net", "diamond25-net"]
+    assert cells[0].startswith("#@title") and cells[1].startswith("# SETUP")
+    run_without_the_package([*cells[:2], CHECK.format(names=names)], tmp_path)
+
+
+def run_without_the_package(sources: list[str], folder: Path) -> None:
+    """Run cells in a folder of their own, where mih_utils is not installed."""
+    # with -S no .pth file is read, so an editable install does not count
     libraries = os.pathsep.join(p for p in sys.path if p.endswith("-packages"))
     done = subprocess.run(
         [sys.executable, "-S", "-c", RUN],
-        input=json.dumps([*sources, CHECK.format(names=artifact_names(code))]),
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": libraries, "IPYTHONDIR": str(tmp_path / "ipython")},
+        input=json.dumps(sources),
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": libraries, "IPYTHONDIR": str(folder / "ipython")},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr

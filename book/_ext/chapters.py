@@ -101,7 +101,7 @@ def add_run_line(app, doctree, docname):
     if page["explorers"]:
         plural = "s" if page["explorers"] > 1 else ""
         facts.append(f"{page['explorers']} figure{plural} to play with")
-    facts.append("run it yourself")
+    facts.append('run it<span class="mih-roomy"> yourself</span>')
     opening = (
         f'<details class="mih-run"><summary>{" · ".join(facts)}</summary>'
         f"{copy_link(app, docname)}{run_time(app, docname)}"

@@ -23,11 +23,13 @@ VERDICTS = {  # how a verdict begins: its kind
     "does not hold": "not",
     "not seen": "unseen",
     "not tested": "unseen",
+    "undecided": "open",
 }
 WORDS = {
     "holds": "hold",
     "part": "hold in part",
     "not": "do not hold here",
+    "open": "undecided",
     "unseen": "not seen here",
 }
 FIELDS = {
@@ -141,7 +143,7 @@ class FillBoard(SphinxPostTransform):
                 self.env.get_domain("math").data["has_equations"][self.env.docname] = True
 
     def from_tables(self):
-        """Cards from the tables of all chapters: claim first, verdict last."""
+        """Cards from the tables of all chapters."""
         for docname in sorted(self.env.found_docs):
             if not docname.startswith("notebooks/"):
                 continue
@@ -149,15 +151,7 @@ class FillBoard(SphinxPostTransform):
                 if "tag_claims" not in cell["classes"]:
                     continue
                 for table in list(cell.findall(nodes.table))[:1]:
-                    yield from self.rows(docname, table)
-
-    def rows(self, docname, table):
-        lines = [[list(e.children) for e in row] for row in table.findall(nodes.row)]
-        header = [" ".join(clean_astext(n) for n in entry) for entry in lines[0]]
-        for line in lines[1:]:
-            verdict = " ".join(clean_astext(node) for node in line[-1])
-            statement = [node.deepcopy() for node in line[0]]
-            yield card(docname, statement, verdict, list(zip(header, line, strict=True))[1:-1])
+                    yield from cards_of(table, docname)
 
     def name_chapter(self, made):
         docname = made["chapter"]
@@ -168,6 +162,34 @@ class FillBoard(SphinxPostTransform):
         link = nodes.reference("", f"{number}. {title}", refuri=uri, internal=True)
         made.next_node(nodes.paragraph).append(link)
         del made.attributes["chapter"]
+
+
+class ChapterCards(SphinxPostTransform):
+    """The table of claims of a chapter as cards, too: a phone has no room for four columns."""
+
+    default_priority = 12  # when the format of each output is chosen and references lead somewhere
+
+    def run(self, **kwargs):
+        if self.app.builder.format != "html" or not self.env.docname.startswith("notebooks/"):
+            return
+        for cell in self.document.findall(nodes.container):
+            if "tag_claims" not in cell.get("classes", []):
+                continue
+            for table in list(cell.findall(nodes.table)):
+                cards = list(cards_of(table, self.env.docname))
+                for made in cards:
+                    del made.attributes["chapter"]
+                table.replace_self(nodes.container("", *cards, classes=["mih-claims"]))
+
+
+def cards_of(table, docname):
+    """A card for each row of a table of claims: claim first, verdict last."""
+    lines = [[list(e.children) for e in row] for row in table.findall(nodes.row)]
+    header = [" ".join(clean_astext(n) for n in entry) for entry in lines[0]]
+    for line in lines[1:]:
+        verdict = " ".join(clean_astext(node) for node in line[-1])
+        statement = [node.deepcopy() for node in line[0]]
+        yield card(docname, statement, verdict, list(zip(header, line, strict=True))[1:-1])
 
 
 def tally(kinds: list[str]) -> str:
@@ -191,3 +213,4 @@ def setup(app):
     app.add_node(ClaimsBoard)
     app.add_directive("claims-board", Claims)
     app.add_post_transform(FillBoard)
+    app.add_post_transform(ChapterCards)

@@ -47,20 +47,23 @@ if gpu is None:
 '''
 
 
-def self_contained(notebook: Path, root: Path) -> str:
-    """The text of the notebook with what it needs from `root` unpacked before its set-up cell."""
+def self_contained(notebook: Path, root: Path, more_artifacts: list[str] = ()) -> str:
+    """The text of the notebook with what it needs from `root` unpacked before its set-up cell.
+
+    more_artifacts: names of those that its reader will want, beside those that its cells load.
+    """
     nb = nbformat.read(notebook, as_version=4)
     code = [cell for cell in nb.cells if cell.cell_type == "code"]
     for cell in code:
         cell.outputs, cell.execution_count = [], None
         cell.metadata.pop("execution", None)
-    setup = next((c for c in code if re.search(r"^REPOSITORY = ", c.source, re.M)), None)
+    setup = next((c for c in code if re.search(r"^import mih_utils", c.source, re.M)), None)
     if setup is None:
-        raise ValueError(f'{notebook}: no code cell has the line REPOSITORY = ""')
+        raise ValueError(f"{notebook}: no code cell has the line import mih_utils as mih")
     for cell in nb.cells:
         if cell.cell_type == "markdown":
             cell.source = plain_markdown(cell.source, notebook.name)
-    data = pack(root, [cell.source for cell in code])
+    data = pack(root, [cell.source for cell in code], more_artifacts)
     metadata = {"cellView": "form", "jupyter": {"source_hidden": True}, "tags": ["hide-input"]}
     source = UNPACK.format(
         packed="\n".join(textwrap.wrap(base64.b85encode(data).decode(), LINE)),

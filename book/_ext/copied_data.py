@@ -14,6 +14,7 @@ import lzma
 import re
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -103,13 +104,17 @@ def package_files(root: Path) -> list[Path]:
     return sorted(p for p in found if p.is_file() and p.parent.name != "__pycache__")
 
 
-def trimmed(root: Path, name: str, reading: Reading) -> dict[str, bytes]:
-    """The two files of an artifact, with only the arrays that are read, and its record says so."""
+def trimmed(root: Path, name: str, reading: Reading | None) -> dict[str, bytes]:
+    """The two files of an artifact, with only the arrays that are read, and its record says so.
+
+    Without a reading all of them are.
+    """
     data, note = (root / "artifacts" / f"{name}.{ending}" for ending in ("npz", "json"))
     if not (data.is_file() and note.is_file()):
         raise FileNotFoundError(f"artifacts/{name}.*: a notebook loads it, but it is not there")
     with np.load(data, allow_pickle=False) as stored:
-        kept = {array: stored[array] for array in stored.files if reading.reads(name, array)}
+        read = [a for a in stored.files if reading is None or reading.reads(name, a)]
+        kept = {array: stored[array] for array in read}
         left_out = [array for array in stored.files if array not in kept]
     content = npz(kept)
     record = json.loads(note.read_text(encoding="utf8"))
@@ -135,12 +140,16 @@ def npz(arrays: dict[str, np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
-def pack(root: Path, sources: list[str]) -> bytes:
-    """The package and the artifacts of a chapter as one compressed zip: the same every time."""
+def pack(root: Path, sources: list[str], more_artifacts: Sequence[str] = ()) -> bytes:
+    """The package and the artifacts of a chapter as one compressed zip: the same every time.
+
+    Of `more_artifacts`, which no code names yet, everything goes along.
+    """
     reading = Reading(sources)
     files = {p.relative_to(root).as_posix(): p.read_bytes() for p in package_files(root)}
-    for name in reading.artifacts():
-        for file, content in trimmed(root, name, reading).items():
+    for name in sorted({*reading.artifacts(), *more_artifacts}):
+        wanted = None if name in more_artifacts else reading
+        for file, content in trimmed(root, name, wanted).items():
             files[f"artifacts/{file}"] = content
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:

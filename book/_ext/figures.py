@@ -5,6 +5,7 @@ page itself. Colours that the book's style uses become CSS variables, with the p
 fallback, so that a figure that was saved on its own still has all of them.
 """
 
+import importlib.util
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -13,15 +14,22 @@ from docutils import nodes
 
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "{http://www.w3.org/1999/xlink}href"
-ROLES = {  # mih_utils.viz.style.COLORS
-    "#0072b2": "exact",
-    "#d55e00": "learned",
-    "#6e6e6e": "data",
-    "#b8448a": "hallucination",
-    "#00785a": "other",
-}
+ROOT = next(p for p in Path(__file__).resolve().parents if (p / "mih_utils").is_dir())
+
+
+def book_style():
+    """mih_utils.viz.style, read without importing the package (and torch)."""
+    spec = importlib.util.spec_from_file_location("mih_style", ROOT / "mih_utils/viz/style.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+STYLE = book_style()
 COLOUR = re.compile(r"(?<![\w(-])(#[0-9a-fA-F]{6}|#[0-9a-fA-F]{3}|black|white)\b(?!\))")
 NUMBER = re.compile(r"-?\d+\.\d{3,}")
+# Root signs stand in a font of their own, whose glyphs are larger than those of the page's
+ROOT_SIGN = re.compile(r"font-size: ([\d.]+)px(?=; font-family: 'STIXSize)")
 GEOMETRY = ("d", "x", "y", "x1", "x2", "y1", "y2", "width", "height", "points", "transform")
 
 
@@ -30,8 +38,8 @@ def variable(match: re.Match) -> str:
     colour = {"black": "#000000", "white": "#ffffff"}.get(match[0], match[0]).lower()
     if len(colour) == 4:
         colour = "#" + "".join(digit * 2 for digit in colour[1:])
-    if colour in ROLES:
-        return f"var(--mih-{ROLES[colour]}, {colour})"
+    if colour in STYLE.CSS_VARIABLES:
+        return f"var({STYLE.CSS_VARIABLES[colour]}, {colour})"
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     if red == green == blue:
         return f"var(--mih-grey-{round(red / 255 * 20) * 5}, {colour})"  # 0 is ink, 100 is paper
@@ -79,6 +87,7 @@ def tidy(element: ET.Element, prefix: str) -> None:
     for name in ("clip-path", "style"):
         if name in element.attrib:
             pointed = element.get(name).replace("url(#", f"url(#{prefix}")
+            pointed = ROOT_SIGN.sub(lambda m: f"font-size: {1.7 * float(m[1]):.1f}px", pointed)
             element.set(name, re.sub(r"(px|pt) '.*?sans-serif", r"\1 sans-serif", pointed))
 
 
@@ -112,5 +121,17 @@ def put_into_page(app, doctree, docname):
         node.replace_self(nodes.raw("", f'<div class="mih-sheet">{svg}</div>', format="html"))
 
 
+def write_colours(app):
+    """On dark pages the variables have other values; on light ones the fallbacks do."""
+    if app.builder.format != "html":
+        return
+    values = " ".join(f"--mih-{name}: {colour};" for name, colour in STYLE.DARK.items())
+    path = Path(app.outdir, "_static/figures.css")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f'html[data-theme="dark"] .mih-figure {{ {values} }}\n', encoding="utf8")
+
+
 def setup(app):
+    app.add_css_file("figures.css")
+    app.connect("builder-inited", write_colours)
     app.connect("doctree-resolved", put_into_page)

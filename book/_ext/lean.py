@@ -92,6 +92,11 @@ NAME = re.compile(r"[.#]((?:\\.|[\w-])+)")
 GROUPS = re.compile(r":(?:not|is|where|has)\((?:[^()]|\([^()]*\))*\)")
 WORD = re.compile(r"[A-Za-z_][\w-]*")
 CUT = ("mystnb", "sphinx-design", "basic")
+# Parts of Bootstrap that its script knows and the pages do not have
+ABSENT = re.compile(
+    r"\.(accordion|alert|btn-(?:check|close|group)|carousel|drop(?:end|start|up)|fa-(?!lg)|list-group"
+    r"|navbar-dark|offcanvas|placeholder|popover|progress-|spinner|toast)"
+)
 
 
 def blocks(css: str):
@@ -143,9 +148,11 @@ def purge(css: str, words: set[str]) -> str:
             inner = purge(body, words)
             kept += [f"{head}{{{inner}}}"] if inner else []
         elif head.startswith("@"):
-            kept += [] if "Font Awesome" in body else [f"{head}{{{body.strip()}}}"]
+            absent = "Font Awesome" in body or head.startswith("@keyframes fa-")
+            kept += [] if absent else [f"{head}{{{body.strip()}}}"]
         else:
-            selectors = [s.strip() for s in split_selectors(head) if used(s, words)]
+            wanted = [s for s in split_selectors(head) if used(s, words)]
+            selectors = [s.strip() for s in wanted if not ABSENT.match(s.strip())]
             kept += [f"{','.join(selectors)}{{{body.strip()}}}"] if selectors else []
     return "\n".join(kept)
 

@@ -20,6 +20,7 @@ PARTS = [
     "chapters",
     "words",
     "claims",
+    "assignments",
     "reference",
     "tidy",
     "shared_script",

@@ -1,4 +1,4 @@
-"""The one script and the one style of all explorers, out of their modules.
+"""The one script and the one style of all explorers, and of the laboratory, out of their modules.
 
 Needs nothing of the package but `style`, so that a build of the book can put both into its pages
 without importing torch.
@@ -10,6 +10,11 @@ from pathlib import Path
 from .style import DARK, css_colors
 
 _JS = Path(__file__).parent / "js"
+_LAB = _JS / "lab"
+# Each module after those that it imports from.
+_COMPUTING = ["kernel_bytes", "kernel", "rng", "mixture", "chain", "network", "training"]
+_COMPUTING += ["density", "engine"]
+_SHOWING = ["settings", "axes", "panels", "demo", "share", "page", "handles", "connect", "main"]
 _IMPORT = re.compile(r'^import\s[^"]*"(\.[^"]+)";\n', re.MULTILINE)
 
 
@@ -45,3 +50,35 @@ def bundle(entry: Path) -> str:
 
     add(entry.resolve())
     return '(function () {\n"use strict";\n' + "\n".join(modules.values()) + "\n})();\n"
+
+
+def lab_style() -> str:
+    """Return the style of the laboratory."""
+    return (_LAB / "lab.css").read_text(encoding="utf-8")
+
+
+def lab_script() -> str:
+    """Return the script that starts every laboratory of a page.
+
+    The modules that compute are one function of it, whose text is also what the worker runs.
+    """
+    computing, names = zip(*map(_module, _COMPUTING), strict=True)
+    showing = "\n".join(_module(name)[0] for name in _SHOWING)
+    offered = ", ".join(name for some in names for name in some)
+    return (
+        '(function () {\n"use strict";\nfunction computing() {\n"use strict";\n'
+        + "\n".join(computing)
+        + f"\nreturn {{ {offered} }};\n}}\nconst {{ {offered} }} = computing();\n{showing}\n"
+        + "startLaboratories(`(${computing})().serve(self);`);\n})();"
+    )
+
+
+def _module(name: str) -> tuple[str, list[str]]:
+    """A module's text without imports, exports, comments and indents; and the names it exports."""
+    text = (_LAB / f"{name}.js").read_text(encoding="utf-8")
+    names = re.findall(r"^export (?:function\*?|class|const) (\w+)", text, re.M)
+    text = re.sub(r"^import .*\n", "", text, flags=re.M)
+    text = re.sub(r"^export ", "", text, flags=re.M)
+    text = re.sub(r"^\s*//.*\n", "", text, flags=re.M)
+    text = re.sub(r"  // .*$", "", text, flags=re.M)
+    return re.sub(r"^\s+", "", text, flags=re.M), names

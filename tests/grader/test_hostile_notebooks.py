@@ -115,6 +115,14 @@ EDITED = {
         3,
         "q3 builds on q1, which was left out",
     ),
+    "builds on one that calls what is asked for": (
+        right(
+            q2="def responsibilities(x, m, s): return share_of(-((x[:, None] - m) / s) ** 2 / 2)",
+            q3=sample.Q3 + "\ndef share_of(z): return z.softmax(1)",
+        ),
+        5,
+        "",
+    ),
     "shadows what others use": (
         right(q1="x = means = torch = abs = None\nSEED = factor = 'x'\nimport sys as math"),
         4,
@@ -185,10 +193,20 @@ def test_a_refused_answer_earns_nothing(grade_file, tmp_path):
         "def responsibilities(x, means, std):\n    '''Like softmax, by hand.'''\n    return x",
         "import math, numpy as np\nfrom functools import partial",
         "import matplotlib.pyplot as plt\nfig = plt.figure()",
+        "def softmax(z): return z.exp() / z.exp().sum()\nr = softmax(torch.zeros(3))",
+        "def responsibilities(softmax): return softmax + 1",
     ],
 )
 def test_honest_answers_are_not_refused(code):
     assert submission.forbidden(Question("q2", "", [], ["softmax"]), code) is None
+
+
+def test_a_name_of_the_set_up_or_of_python_stays_refused_where_it_is_bound_again():
+    code = "if False: {0} = 0\nr = {0}([1])"
+    question = Question("q2", "", [], ["softmax", "sum"])
+    assert submission.forbidden(question, code.format("softmax"), {"softmax"}) is not None
+    assert submission.forbidden(question, code.format("sum")) is not None
+    assert submission.forbidden(question, code.format("softmax")) is None
 
 
 # Names and texts in what the grader writes
@@ -253,6 +271,30 @@ def test_hidden_tests_show_a_name_and_points_only(assignment, tmp_path):
     for line in sample.Q1_HIDDEN.split("\n")[1:-1]:
         assert line not in page
     assert (tmp_path / "feedback/anna.json").read_text(encoding="utf8").count("SAID") == 3
+
+
+def test_the_teacher_reads_what_the_student_wrote_and_not_the_question_again(assignment, tmp_path):
+    wrote = f"{sample.TEXT}\nBecause the score is smooth."
+    grades = [Grade("anna", texts={"q4": wrote}), Grade("ben", texts={"q4": sample.TEXT})]
+    report.write(assignment, grades, tmp_path)
+    page = (tmp_path / "to_read.html").read_text(encoding="utf8")
+    assert page.count("Why does the network put mass between the modes?") == 1
+    assert "<h3>anna</h3>\n<pre>Because the score is smooth.</pre>" in page
+    assert "<h3>ben</h3>\n<p>no answer</p>" in page
+
+
+def test_a_regrade_keeps_what_was_entered_by_hand(assignment, tmp_path):
+    grades = [Grade("anna", texts={"q4": sample.TEXT}), Grade("=x", texts={"q4": sample.TEXT})]
+    report.write(assignment, grades, tmp_path)
+    sheet = tmp_path / "manual.csv"
+    sheet.write_text(sheet.read_text("utf8").replace("anna,q4,,2,", "anna,q4,1.5,2,good"), "utf8")
+    for _ in range(2):
+        rows = report.write(assignment, grades, tmp_path)
+        assert rows["anna"][4:7] == [1.5, 1.5, ""]
+        assert rows["=x"][4:7] == ["", 0, "q4"]
+    assert "1.5 of 2 points</h2>\n<p>good</p>" in (tmp_path / "feedback/anna.html").read_text(
+        "utf8"
+    )
 
 
 def test_the_whole_run_goes_on_to_the_end(built, tmp_path):

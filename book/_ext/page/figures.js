@@ -178,7 +178,13 @@
     defs.removeAttribute("aria-label");
     defs.setAttribute("aria-hidden", "true");
     for (const d of original.querySelectorAll("defs")) defs.append(d.cloneNode(true));
+    const legends = panels.map((panel) => (panel.rect && wide(panel.box) + 2 * PAD > room ? legendsOf(panel, box) : []));
     const drawn = panels.map((panel, i) => draw(panel, lent[i]));
+    for (let i = panels.length - 1; i >= 0; i--) {
+      for (const legend of legends[i]) drawn[i].querySelector(`[id="${legend.axes[0].id}"]`)?.remove();
+      panels.splice(i + 1, 0, ...legends[i]);
+      drawn.splice(i + 1, 0, ...legends[i].map((legend) => draw(legend, [])));
+    }
     sheet.replaceChildren(defs, ...drawn);
     sheet.setAttribute("role", "img");
     sheet.setAttribute("aria-label", original.getAttribute("aria-label"));
@@ -203,6 +209,10 @@
     });
   }
 
+  // In a panel that becomes narrower its legend would lie on the data: it gets a place below.
+  const legendsOf = (panel, box) => panel.axes.flatMap((axes) =>
+    parts(axes, "legend_").map((legend) => ({ axes: [legend], rect: null, box: box(legend) })));
+
   // A legend that is too wide gets one line for each of its entries.
   function stackLegend(svg, panel) {
     const box = measure(svg), legend = svg.firstElementChild, rows = [[]];
@@ -226,7 +236,7 @@
   function spread(sheet, svg, natural) {
     const sizes = [...svg.querySelectorAll("text")].map((t) => parseFloat(getComputedStyle(t).fontSize));
     svg.style.width = `${natural * (sizes.length ? Math.max(1, 11 / Math.min(...sizes)) : 1)}px`;
-    const scroller = make("div", { class: "mih-scroller", tabindex: "0", role: "region", "aria-label": "Figure, scrolls sideways" });
+    const scroller = make("div", { class: "mih-scroller", tabindex: "0", role: "region", "aria-label": `${sheet.dataset.name}, scrolls sideways` });
     svg.replaceWith(scroller);
     scroller.append(svg);
     scroller.after(make("p", { class: "mih-hint" }, "Scroll sideways →"));
@@ -320,8 +330,10 @@
   }
 
   document.querySelectorAll(".mih-sheet").forEach((sheet, i) => {
-    const original = follow(sheet), figure = sheet.closest("figure");
+    const figure = sheet.closest("figure");
     const name = figure?.querySelector(".caption-number")?.textContent.trim() || `Figure ${i + 1}`;
+    sheet.dataset.name = name;
+    const original = follow(sheet);
     const caption = figure?.querySelector(".caption-text")?.textContent;
     const open = () => enlarge(original, caption, name);
     const button = make("button", { type: "button", class: "mih-enlarge", title: "Enlarge, or take along" }, `Enlarge ${name}`);

@@ -108,13 +108,23 @@
     });
   }
 
-  // A formula that scrolls in its box must be in reach of the keyboard, too.
-  addEventListener("load", () => window.MathJax?.startup?.promise?.then(() => {
-    for (const formula of document.querySelectorAll("mjx-container[display], div.math"))
-      if (formula.scrollWidth > formula.clientWidth + 1) formula.tabIndex = 0;
-  }));
+  // What scrolls in its own box, code or a formula or a table, must be in reach of the keyboard, too.
+  function scrollable() {
+    const boxes = () => article.querySelectorAll("mjx-container[display], div.math, pre, .cell_output .output, .table-wrapper");
+    const look = (box) => {
+      const scrolls = box.scrollWidth > box.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(box).overflowX);
+      if (scrolls) box.tabIndex = 0;
+      else if (box.tabIndex === 0 && box.dataset.scrolls) box.removeAttribute("tabindex");
+      box.dataset.scrolls = scrolls ? "sideways" : "";
+    };
+    const watch = new ResizeObserver((entries) => entries.forEach(({ target }) => look(target)));
+    const start = () => boxes().forEach((box) => watch.observe(box));
+    start();
+    addEventListener("load", () => window.MathJax?.startup?.promise?.then(start));
+  }
 
   codeSwitch();
+  if (article) scrollable();
   printing();
   progress();
   copying();

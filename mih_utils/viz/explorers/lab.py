@@ -1,27 +1,22 @@
 """The laboratory: a network that trains in the page, with no kernel, network or library.
 
-Its parts are JavaScript modules in viz/js/lab, which node imports for the tests. Here they become
-one script: those that compute as one function, whose text is also what the worker runs, and those
-that show as another.
+Its parts are JavaScript modules in viz/js/lab, which node imports for the tests and viz/assets.py
+joins to one script. Here: its element, and the picture that stands there without scripts.
 """
 
 import base64
 import html
 import io
 import json
-import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 
+from ..assets import lab_script, lab_style
 from ..style import COLORS
 
 _HERE = Path(__file__).parents[1] / "js" / "lab"
-# Each module after those that it imports from.
-_COMPUTING = ["kernel_bytes", "kernel", "rng", "mixture", "chain", "network", "training"]
-_COMPUTING += ["density", "engine"]
-_SHOWING = ["settings", "axes", "panels", "demo", "share", "page", "handles", "connect", "main"]
 _ALT = (
     "A small network trains in the page: the density it generates, with mass between the modes "
     "of the data that falls as it learns, beside the exact answer"
@@ -35,16 +30,14 @@ class Laboratory:
         self.recorded = json.loads((_HERE / "recorded.json").read_text(encoding="utf-8"))
 
     def _repr_html_(self) -> str:
-        return f"{self.markup(f'<style>{style()}</style>', f'<script>{script()}</script>')}"
-
-    def markup(self, before: str = "", after: str = "") -> str:
-        """The element itself; a page that has `style()` and `script()` once needs no more."""
         stored = json.dumps(self.recorded).replace("<", "\\u003c")
         alt = html.escape(_ALT, quote=True)
         return (
-            f'<div class="mih-lab" role="group" aria-label="{alt}">{before}'
+            f'<div class="mih-lab" role="group" aria-label="{alt}">'
+            f'<style data-mih="lab-style">{lab_style()}</style>'
             f'<img class="lab-fallback" alt="{alt}" src="data:image/png;base64,{self._png()}">'
-            f'<script type="application/json">{stored}</script>{after}</div>'
+            f'<script type="application/json">{stored}</script>'
+            f'<script data-mih="lab-script">{lab_script()}</script></div>'
         )
 
     def figure(self) -> plt.Figure:
@@ -76,35 +69,6 @@ class Laboratory:
 def laboratory() -> Laboratory:
     """A laboratory in which the reader trains a network: show it as the value of a cell."""
     return Laboratory()
-
-
-def style() -> str:
-    """The style sheet of the laboratory."""
-    return (_HERE / "lab.css").read_text(encoding="utf-8")
-
-
-def script() -> str:
-    """All modules as one script, which starts every laboratory on the page."""
-    computing, names = zip(*map(_module, _COMPUTING), strict=True)
-    showing = "\n".join(_module(name)[0] for name in _SHOWING)
-    offered = ", ".join(name for some in names for name in some)
-    return (
-        '(function () {\n"use strict";\nfunction computing() {\n"use strict";\n'
-        + "\n".join(computing)
-        + f"\nreturn {{ {offered} }};\n}}\nconst {{ {offered} }} = computing();\n{showing}\n"
-        + "startLaboratories(`(${computing})().serve(self);`);\n})();"
-    )
-
-
-def _module(name: str) -> tuple[str, list[str]]:
-    """A module's text without imports, exports, comments and indents; and the names it exports."""
-    text = (_HERE / f"{name}.js").read_text(encoding="utf-8")
-    names = re.findall(r"^export (?:function\*?|class|const) (\w+)", text, re.M)
-    text = re.sub(r"^import .*\n", "", text, flags=re.M)
-    text = re.sub(r"^export ", "", text, flags=re.M)
-    text = re.sub(r"^\s*//.*\n", "", text, flags=re.M)
-    text = re.sub(r"  // .*$", "", text, flags=re.M)
-    return re.sub(r"^\s+", "", text, flags=re.M), names
 
 
 def _unpacked(text: str, low: float, high: float) -> np.ndarray:

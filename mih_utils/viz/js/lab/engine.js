@@ -17,18 +17,18 @@ const CHAINS = 64;  // shown of the network as it is
 
 export class Engine {
   constructor(post, { wasm = true } = {}) {
-    this.post = post;
+    this.post = (message) => post({ ...message, build: this.built });
     this.kernel = new Kernel({ wasm });
     this.work = null;
   }
 
-  // {type: build, settings} | {sampler} | {level} | {train, until} | {pause} | {step} | {drop, who, starts | n}
+  // {type: build, settings, build} | {sampler} | {level} | {train, until} | {pause} | {step} | {drop, who, starts | n}
   receive(message) {
-    if (message.type === "build") return this.build(message.settings);
+    if (message.type === "build") return this.build(message.settings, message.build);
     if (!this.training) return;
     const { type } = message;
     if (type === "train") { this.until = message.until ?? this.training.steps; this.running = true; }
-    if (type === "pause" && this.running) this.stop();
+    if (type === "pause" && this.running) this.pause();
     if (type === "step" && !this.running) { this.until = this.training.done + 1; this.running = true; }
     if (type === "level") { this.level = message.level; this.stale.staircase = true; }
     if (type === "drop") this.drops.push(message);
@@ -38,7 +38,9 @@ export class Engine {
     }
   }
 
-  build(settings) {
+  // build: a number that comes back with all that is posted of this network
+  build(settings, build) {
+    this.built = build;
     const { modes, width, points, net, rate, steps, chain, sampler, seed, level } = settings;
     this.kernel.clear();
     this.seed = seed;
@@ -50,7 +52,7 @@ export class Engine {
     this.network = new Network(this.kernel, net, chain, new Random(seed, "weights"));
     this.data = this.mixture.sample(points, new Random(seed, "data"));
     this.training = new Training(this.network, this.data, this.mixture, this.schedule, { steps, lr: rate, seed });
-    Object.assign(this, { level, running: false, until: 0, reported: 0, dropped: 0, drops: [], lastReport: 0, nextMeasure: 0 });
+    Object.assign(this, { level, running: false, stepping: false, until: 0, reported: 0, dropped: 0, drops: [], lastReport: 0, nextMeasure: 0 });
     this.stale = { exact: true, density: true, chains: true, staircase: true };
     this.work = this.life();
     this.post({ type: "built", data: this.data, range: this.range, gaps: this.gaps, wasm: this.kernel.wasm });
@@ -60,24 +62,32 @@ export class Engine {
   *life() {
     for (;;) {
       const { stale, training } = this;
+      if (this.running && training.done >= this.until) this.stop();
       const measuring = !this.running || performance.now() > this.nextMeasure;
       if (stale.staircase) yield* this.staircase();
       else if (stale.exact) yield* this.exact();
       else if (this.drops.length) yield* this.drop(this.drops.shift());
       else if (measuring && stale.density) yield* this.density();
       else if (measuring && stale.chains) yield* this.chains();
-      else if (this.running && training.done < this.until) yield* this.train();
-      else if (this.running) this.stop();
+      else if (this.running) yield* this.train();
       else yield "idle";
     }
   }
 
   *train() {
+    this.stepping = true;
     yield* this.training.step();
+    this.stepping = false;
     this.stale.density = this.stale.chains = true;
     if (performance.now() - this.lastReport < PAUSE && this.training.done < this.until) return;
     this.report();
     yield* this.staircase();
+  }
+
+  // A step that has begun is finished first: what is reported is what the weights are.
+  pause() {
+    if (this.stepping) this.until = this.training.done + 1;
+    else this.stop();
   }
 
   stop() {

@@ -48,10 +48,11 @@ class Laboratory {
     this.settings = said ? said.settings : defaults();
     this.hide = said ? said.hide : [];
     this.calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    this.mark = 0;
+    this.mark = this.builds = 0;
     this.parts = build(root, this.actions());
     this.controls();
     root.querySelectorAll("[data-name]").forEach((element) => { if (this.hide.includes(element.dataset.name)) element.remove(); });
+    if (this.hide.includes(this.settings.tab)) this.settings.tab = Object.keys(this.parts.tabs).find((name) => !this.hide.includes(name)) ?? "gap";
     this.showDemo();
     this.watch();
     if (said && said.at !== null) this.replay(said.at);
@@ -171,7 +172,7 @@ class Laboratory {
     };
     this.running = this.replaying = false;
     this.flowStart = null;
-    this.engine.send({ type: "build", settings });
+    this.engine.send({ type: "build", settings, build: (this.builds += 1) });
     this.showControls();
     this.draw();
   }
@@ -182,6 +183,7 @@ class Laboratory {
   }
 
   hear(message) {
+    if (message.build !== this.builds) return;  // posted before the last reset
     const { state } = this;
     if (message.type === "progress") {
       message.loss.forEach((loss, i) => state.history.add(message.from + i + 1, [loss, message.floor[i], message.excess[i]]));

@@ -87,7 +87,7 @@ export function build(root, on) {
   parts.spoken = make("p", { class: "lab-spoken", "aria-live": "polite" });
   parts.told = make("span", { class: "lab-told", role: "status" });
   for (const name in TABS) {
-    parts.tabs[name] = button(TABS[name], () => on.tab(name), { role: "tab", "aria-selected": "false" });
+    parts.tabs[name] = button(TABS[name], () => on.tab(name), { role: "tab", "aria-selected": "false", "data-name": name });
   }
   const menu = make("details", { class: "lab-menu", "data-name": "menu" }, make("summary", {}, "Share"),
     make("div", {}, button("Copy link", on.link), button("Picture (PNG)", on.png), button("Numbers (CSV)", on.csv), button("Full screen", on.screen)));

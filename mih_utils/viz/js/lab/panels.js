@@ -168,13 +168,12 @@ export function drawHistory(pen, state) {
   const gapless = !state.gaps.length, rows = gapless ? 2 : 3, most = Math.max(50, n ? history.step[n - 1] : 0, step);
   const height = (pen.height - 34) / rows, latest = (values) => (n ? values[n - 1] : null);
   const number = (v) => (v === null ? "–" : v >= 0.01 ? v.toFixed(3) : scientific(v));
-  const row = (i) => ({ left: 46, top: i * height + 20, w: pen.width - 56, h: height - 28 });
+  const row = (i) => ({ left: 46, top: i * height + 20, w: pen.width - 64, h: height - 28 });
   const plot = (i, y, options = {}) => frame(pen, row(i), { x: [0, most], y, xticks: i === rows - 1, xlabel: i === rows - 1 ? "training steps" : "", ...options });
   const title = (i, name, learned, best) => {
-    say(pen, name, 46, i * height + 13, { bold: true });
-    const edge = pen.width - 10;
-    pen.g.textAlign = "left";
-    const width = pen.g.measureText(best).width;
+    const edge = pen.width - 10, wide = (text) => pen.g.measureText(text).width;
+    const width = wide(best), full = 46 + 1.15 * wide(name) + 20 + wide(learned) + width <= edge;
+    say(pen, full ? name : "In the gaps", 46, i * height + 13, { bold: true });
     say(pen, best, edge, i * height + 13, { align: "right", role: "exact" });
     say(pen, learned, edge - width - 10, i * height + 13, { align: "right", role: "learned" });
   };
