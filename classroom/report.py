@@ -63,7 +63,13 @@ def read_manual(path: Path) -> dict[tuple[str, str], tuple[str, str]]:
     if not path.exists():
         return {}
     with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
+        # where numbers have a decimal comma, spreadsheets write semicolons
+        delimiter = ";" if file.readline().startswith("student;") else ","
+        file.seek(0)
+        rows = list(csv.DictReader(file, delimiter=delimiter))
+    columns = ("student", "question", "points", "comment")
+    if any(row.get(column) is None for row in rows for column in columns):
+        raise ValueError(f"{path}: each line needs the columns {', '.join(columns)}")
     return {
         (row["student"], row["question"]): (row["points"].strip(), row["comment"]) for row in rows
     }

@@ -93,13 +93,18 @@ class Finding:
         words = self.claim.figures
         return [f"{words[name]}: {shown(some)}" for name, some in self.numbers.items()]
 
+    def _repr_markdown_(self) -> str:
+        """The claim and its verdict, as a notebook shows it under a figure."""
+        return f"> {self.claim.statement} By its contract: **{self.verdict}**."
+
     def as_data(self) -> dict:
         """The finding as plain data, for JSON."""
         return {
             "id": self.claim.name,
             "verdict": self.verdict,
             "measured": self.measured,
-            "figures": dict(self.numbers),
+            "bounds": [self.claim.bounds(name) for name in self.numbers],
+            "numbers": dict(self.numbers),
         }
 
 
@@ -132,8 +137,9 @@ def claims_table(findings: Iterable[Finding]):
 
 def _lines(finding: Finding) -> list[str]:
     """What was measured, each with the bounds that decide."""
-    bounds = [finding.claim.bounds(name) for name in finding.numbers] or [""]
-    pairs = zip(finding.measured, bounds, strict=True)
+    if finding.claim.not_tested:
+        return finding.measured
+    pairs = zip(finding.measured, map(finding.claim.bounds, finding.numbers), strict=True)
     return [f"{line} *({bound})*" if bound else line for line, bound in pairs]
 
 

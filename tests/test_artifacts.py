@@ -324,11 +324,14 @@ def test_committed_unet_has_learned_the_shapes(name):
 def test_stored_samples_of_shapes_are_what_the_network_draws():
     """The share of impossible images, of the stored samples and of some drawn anew."""
     a, g = mih.artifact("shapes64"), torch.Generator().manual_seed(0)
+    detector = mih.artifact("shapes64-detector")
+    assert (detector.arrays["x"] == a.arrays["x"]).all()
     stored = mih.from_shades(a.arrays["x"][:1000])
-    assert a.arrays["log10_hal"].shape == (len(a.arrays["x"]), len(a.arrays["windows"]), 4)
-    whole = a.arrays["windows"].tolist().index([0, len(a.schedule)])
+    windows = detector.record["config"]["windows"]
+    assert detector.arrays["log10_hal"].shape == (len(a.arrays["x"]), len(windows), 4)
+    whole = windows.index([0, len(a.schedule)])
     census = mih.shapes.census(stored)
-    hal = a.arrays["log10_hal"][:1000, whole, 1].astype(float)
+    hal = detector.arrays["log10_hal"][:1000, whole, 1].astype(float)
     assert hal[census.repeated].min() > np.median(hal) > hal[census.blank].max()
     out = mih.sample(a.net, a.schedule.ddpm(), 32, (1, 64, 64), generator=g, progress=False)
     drawn = mih.shapes.census(out.x).hallucinated.double().mean()

@@ -80,11 +80,15 @@ def visit(browser, origins):
             wrong.append(f"request to {route.request.url}")
             route.abort()
 
+        def not_loaded(url, why):
+            if "ERR_ABORTED" not in (why or ""):  # the page was left before it had come
+                wrong.append(f"not loaded: {url}")
+
         context.route("**/*", only_the_site)
         page = context.new_page()
         page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: wrong.append(f"page error: {error}"))
-        page.on("requestfailed", lambda request: wrong.append(f"not loaded: {request.url}"))
+        page.on("requestfailed", lambda r: not_loaded(r.url, r.failure))
         page.on("console", lambda m: m.type in ("error", "warning") and wrong.append(m.text))
         page.goto(f"{origins[way]}/{name}.html", wait_until="load")
         page.wait_for_function(TYPESET)

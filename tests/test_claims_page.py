@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -11,52 +12,69 @@ CONF = """
 extensions = ["myst_parser", "claims"]
 html_theme = "basic"
 """
-CLAIM = {"chapter": "01_a", "verdict": "holds", "measured": "10 times as much"}
-ROWS = [
-    {**CLAIM, "statement": "Networks put *mass* between modes."},
-    {**CLAIM, "statement": "Another claim."},
-]
-FOUND = [
-    {
-        "id": "line-between",
-        "statement": "Networks put *mass* between modes.",
-        "verdict": "does not hold here",
-        "measured": ["fold: 3 (2 to 4)"],
-        "device": "A card of 16 GB",
-        "seconds": 600,
-    }
-]
+HERE = {"verdict": "holds", "measured": ["ten times as much"], "bounds": ["holds > 2"]}
+CLAIMS = """
+made-one: {chapter: 1, statement: Networks put *mass* between modes., scale: small}
+made-two: {chapter: 1, statement: Another claim., scale: small}
+"""
+FOUND = {
+    "id": "made-one",
+    "verdict": "does not hold here",
+    "measured": ["three times as much"],
+    "device": "A card of 16 GB",
+    "seconds": 600,
+}
 
 
 @pytest.fixture
 def cards(tmp_path, monkeypatch):
-    """cards(found) builds a page of two claims; returns the text of each card."""
+    """cards(found) builds a page of two claims; returns the text of each card, and claims.json."""
     monkeypatch.syspath_prepend(str(ROOT / "book/_ext"))
     from sphinx.application import Sphinx
 
+    def write(name, text):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
     def build(found):
-        (tmp_path / "mih_utils").mkdir()
-        (tmp_path / "conf.py").write_text(CONF)
-        (tmp_path / "rows.json").write_text(json.dumps(ROWS))
+        write("conf.py", CONF)
+        write("mih_utils/claims.yml", CLAIMS)
+        write("index.md", "# Claims\n\n```{claims-board}\n:paper-scale: found.json\n```\n")
+        write("notebooks/01_made.md", "---\norphan: true\n---\n# A chapter\n")
+        write("notebooks/01_made.ipynb", "")
+        findings = [HERE | {"id": "made-one"}, HERE | {"id": "made-two"}]
+        output = nbformat.v4.new_output("display_data", {"text/markdown": "a table"})
+        output.metadata = {"text/markdown": {"claims": findings}}
+        cell = nbformat.v4.new_code_cell("", outputs=[output])
+        executed = nbformat.writes(nbformat.v4.new_notebook(cells=[cell]))
+        write("_build/jupyter_execute/notebooks/01_made.ipynb", executed)
         if found is not None:
-            (tmp_path / "found.json").write_text(json.dumps(found))
-        board = "```{claims-board}\n:file: rows.json\n:paper-scale: found.json\n```\n"
-        (tmp_path / "index.md").write_text(f"# Claims\n\n{board}")
-        out = tmp_path / "out"
-        app = Sphinx(tmp_path, tmp_path, out, tmp_path / "trees", "html", status=None, warning=None)
+            write("found.json", json.dumps(found))
+        out = tmp_path / "_build" / "html"
+        app = Sphinx(
+            *(tmp_path, tmp_path, out, tmp_path / "trees", "html"), status=None, warning=None
+        )
         app.build(force_all=True)
-        page = (out / "index.html").read_text()
-        return [re.sub(r"<[^>]+>", "", c) for c in page.split('class="mih-claim ')[1:]]
+        pieces = (out / "index.html").read_text().split('class="mih-claim ')[1:]
+        return [re.sub(r"<[^>]+>", "", p) for p in pieces], json.loads(
+            (out / "claims.json").read_text()
+        )
 
     return build
 
 
 def test_it_stands_beside_its_own_claim(cards):
-    first, second = cards(FOUND)
-    assert "at the paper" in first and "fold: 3 (2 to 4)" in first
-    assert "does not hold here" in first and "A card of 16 GB, 10 minutes" in first
-    assert "at the paper" not in second
+    (first, second), written = cards([FOUND])
+    assert re.search(r"At the paper.s scale: does not hold here", first)
+    assert "three times as much" in first and "A card of 16 GB, 10 minutes" in first
+    assert "ten times as much" in first
+    assert "At the paper" not in second
+    assert [one.get("at_paper_scale") for one in written] == [FOUND, None]
 
 
 def test_without_the_file_nothing_is_claimed(cards):
-    assert not any("at the paper" in card for card in cards(None))
+    texts, written = cards(None)
+    assert len(texts) == 2
+    assert not any("At the paper" in text for text in texts)
+    assert not any("at_paper_scale" in one for one in written)

@@ -212,6 +212,56 @@ def test_a_figure_is_enlarged_and_taken_along(visit, tmp_path):  # noqa: F811
     assert dialog.count() == 0
 
 
+def test_figures_take_the_colours_of_a_dark_page(visit):  # noqa: F811
+    """Page review, fault 9: they are those of the package."""
+    from mih_utils.viz.style import DARK
+
+    page = visit(NOTEBOOKS[0], "http-dark-1280")
+    parts = "[...document.querySelectorAll('.mih-figure :is(text, path)')]"
+    colours = page.evaluate(f"{parts}.flatMap(e => (s => [s.fill, s.stroke])(getComputedStyle(e)))")
+    for role in ("ink", "exact", "learned", "grid"):
+        red, green, blue = (int(DARK[role][i : i + 2], 16) for i in (1, 3, 5))
+        assert f"rgb({red}, {green}, {blue})" in colours, role
+
+
+def test_the_laboratory_follows_the_theme_of_the_page(visit):  # noqa: F811
+    page = visit(PAGES[0], "http-dark-1280")
+    page.wait_for_selector(".mih-lab.lab-dark")
+    card = "document.querySelector('.mih-lab').closest('.text_html')"
+    assert page.evaluate(f"getComputedStyle({card}).backgroundColor") == "rgba(0, 0, 0, 0)"
+    width = page.locator(".lab-count input[type=range]").bounding_box()["width"]
+    assert width > 100  # once it was a dot without a track
+
+
+@pytest.mark.parametrize("size", [(360, 640), (1280, 720)], ids=["phone", "laptop"])
+@pytest.mark.parametrize("name", [PAGES[0], *NOTEBOOKS[:3]])
+def test_a_page_opens_with_what_one_can_play_with(visit, name, size):  # noqa: F811
+    """Page review, fault 14; chapters 4 and 5 are to follow."""
+    page = visit(name, f"http-light-{size[0]}")
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    top = page.locator(":is(.mih-explorer, .mih-lab)").first.bounding_box()["y"]
+    assert top < 0.85 * size[1]
+    assert page.locator(".mih-run").count() == (name in NOTEBOOKS)
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_claims_of_a_chapter_are_cards(visit, name):  # noqa: F811
+    """Page review, fault 22."""
+    page = visit(name, "http-light-360")
+    assert page.locator(".tag_claims table").count() == 0
+    for card in page.locator(".tag_claims .mih-claim").all():
+        assert card.locator(".mih-chip").count() == 1
+        box = card.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 360
+
+
+def test_the_legend_of_a_narrow_panel_is_below_it(visit):  # noqa: F811
+    page = visit(NOTEBOOKS[0], "http-light-360")
+    sheets = page.evaluate("""() => [...document.querySelectorAll('.mih-sheet svg.mih-figure')]
+      .filter(s => s.firstElementChild?.id.includes('legend_')).length""")
+    assert sheets > 0
+
+
 def test_search_excerpts_have_no_tex(visit):  # noqa: F811
     page = visit("search", "http-light-1280")
     page.goto(f"{page.url}?q=posterior")
@@ -239,5 +289,8 @@ def test_the_printed_page_is_light_and_has_no_code(visit):  # noqa: F811
     hidden = ".mih-switch, .bd-sidebar-primary, .cell_input, .mih-enlarge, .prev-next-footer"
     assert page.locator(f":is({hidden}):visible").count() == 0
     assert page.locator("h1:visible").count() == 1
-    shut = "document.querySelectorAll('.bd-article details:not([open], .above-input)').length"
-    assert page.evaluate(shut) == 0
+    shut = ".bd-article details:not([open], .above-input, .lab-menu)"
+    assert page.locator(shut).count() == 0
+    lab = page.locator(".mih-lab")
+    assert "2,000 of 2,000" in lab.locator(".lab-progress-text").inner_text()
+    assert lab.locator(":is(button, input, select, summary):visible").count() == 0

@@ -14,17 +14,22 @@ import jobs
 import sweeps
 from recipes import (
     detector,
+    detector_large,
     digits,
+    floor,
     gaussian_1d,
     gaussian_2d,
     law,
+    mnist_gate,
     points,
     recursion,
     recursion_line,
     shapes,
     shapes_seeds,
     steepness,
+    trends_2d,
     when,
+    when_2d,
 )
 
 RECIPES = {
@@ -33,13 +38,18 @@ RECIPES = {
     **points.RECIPES,
     **law.RECIPES,
     **steepness.RECIPES,
+    **floor.RECIPES,
     **gaussian_2d.RECIPES,
+    **when_2d.RECIPES,
+    **trends_2d.RECIPES,
     **detector.RECIPES,
+    **detector_large.RECIPES,
     **shapes.RECIPES,
     **shapes_seeds.RECIPES,
     **digits.RECIPES,
     **recursion.RECIPES,
     **recursion_line.RECIPES,
+    **mnist_gate.RECIPES,
 }
 
 

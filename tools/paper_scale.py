@@ -13,6 +13,7 @@ mean nothing, and they stay in its own folder.
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -48,11 +49,12 @@ def claims(work: Work) -> list[dict]:
             for part in parts(work)
             if part.startswith(PARTS_OF[name]) and (record := work.record(part))
         ]
-        finding = mih.claim(name).check(**figures).as_data()
+        # a claim that nobody tested at the book's scale may be tested at this one
+        contract = replace(mih.claim(name), not_tested="")
+        finding = contract.check(**figures).as_data()
         found.append(
             finding
             | {
-                "statement": mih.claim(name).statement,
                 "device": ", ".join(sorted({r["device"] for r in records})),
                 "seconds": round(sum(r["seconds"] for r in records)),
                 "memory_mb": max(r["memory_mb"] for r in records),

@@ -1,18 +1,20 @@
 """The page of claims: one card a claim, with its verdict as a chip, a tally, and room for filters.
 
-```{claims-board}``` collects the tables of all cells tagged "claims", chapter by chapter.
-With `:file:` it reads a JSON list instead, of objects with the keys of FIELDS, "statement",
-"verdict" and "chapter" (the name of a notebook, without its folder and ending). With
-`:paper-scale:` it puts beside each claim what tools/paper_scale.py found, once there is that file.
+What is claimed, and what would decide it, stands in mih_utils/claims.yml; what was measured, and
+the verdict, come from the outputs of the chapters' cells tagged "claims". A chapter whose table has
+no contracts is read from that table. With `:paper-scale:`, a file of tools/paper_scale.py, a card
+also says what came out at the paper's scale, once there is that file. All of it is written beside the
+page as claims.json.
 """
 
 import json
-import re
+from pathlib import Path
 
+import yaml
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
-from execution import project_root
+from execution import PACKAGE, chapter_file, project_root
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import clean_astext
@@ -21,24 +23,23 @@ VERDICTS = {  # how a verdict begins: its kind
     "holds in part": "part",
     "holds": "holds",
     "does not hold": "not",
-    "not seen": "unseen",
-    "not tested": "unseen",
-    "undecided": "open",
+    "undecided": "undecided",
+    "not": "untested",
 }
 WORDS = {
     "holds": "hold",
     "part": "hold in part",
     "not": "do not hold here",
-    "open": "undecided",
-    "unseen": "not seen here",
+    "undecided": "are undecided",
+    "untested": "not tested",
 }
-FIELDS = {
-    "measured": "measured",
+CONTRACT = {
+    "tested": "tested",
     "control": "control",
-    "criterion": "holds if",
-    "source": "in the paper",
-    "scale_here": "scale here",
-    "scale_paper": "scale in the paper",
+    "samples": "samples",
+    "scale": "scale here",
+    "paper_scale": "in the paper",
+    "source": "source",
 }
 
 
@@ -52,79 +53,90 @@ class ClaimsBoard(nodes.General, nodes.Element):
 
 
 class Claims(SphinxDirective):
-    option_spec = {  # noqa: RUF012
-        "file": directives.unchanged_required,
-        "paper-scale": directives.unchanged_required,
-    }
+    option_spec = {"paper-scale": directives.unchanged_required}  # noqa: RUF012
 
     def run(self):
+        path = project_root(self.env.app) / PACKAGE / "claims.yml"
+        self.env.note_dependency(str(path))
         board = ClaimsBoard()
         self.set_source_info(board)
-        board["paper_scale"] = {}
-        if "paper-scale" in self.options:
-            path = project_root(self.env.app) / self.options["paper-scale"]
-            self.env.note_dependency(str(path))
-            found = json.loads(path.read_text(encoding="utf8")) if path.is_file() else []
-            board["paper_scale"] = {letters(row["statement"]): row for row in found}
-        if "file" in self.options:
-            path = project_root(self.env.app) / self.options["file"]
-            self.env.note_dependency(str(path))
-            for row in json.loads(path.read_text(encoding="utf8")):
-                board += self.card(row)
+        board["paper_scale"] = self.paper_scale()
+        for name, claim in yaml.safe_load(path.read_text(encoding="utf8")).items():
+            statement = nodes.container("", *self.parsed(claim["statement"]), name=name)
+            board += [statement, self.contract(claim)]
         return [board]
 
-    def card(self, row: dict) -> nodes.Element:
-        fields = [(label, self.parsed(row[key])) for key, label in FIELDS.items() if row.get(key)]
-        docname = f"notebooks/{row['chapter']}"
-        return card(docname, self.parsed(row["statement"]), row["verdict"], fields, row.get("id"))
+    def paper_scale(self) -> dict[str, dict]:
+        """What was found at the paper's scale, by the claim's name."""
+        if "paper-scale" not in self.options:
+            return {}
+        path = project_root(self.env.app) / self.options["paper-scale"]
+        self.env.note_dependency(str(path))
+        found = json.loads(path.read_text(encoding="utf8")) if path.is_file() else []
+        return {one["id"]: one for one in found}
+
+    def contract(self, claim: dict) -> nodes.container:
+        """What was settled before the measurement, folded away."""
+        fields = [
+            (label, self.parsed(claim[key])) for key, label in CONTRACT.items() if key in claim
+        ]
+        if "beforehand" in claim:
+            before = "yes" if claim["beforehand"] is True else str(claim["beforehand"])
+            fields.append(("written before", self.parsed(before)))
+        if "power" in claim:
+            fields.append(("would say", [bullets(map(power_in_words, claim["power"]))]))
+        opening = nodes.raw("", "<details><summary>The contract</summary>", format="html")
+        closing = nodes.raw("", "</details>", format="html")
+        return nodes.container("", opening, definitions(fields), closing)
 
     def parsed(self, text: str) -> list[nodes.Node]:
         holder = nodes.Element()
-        self.state.nested_parse(StringList([str(text)], self.get_source_info()[0]), 0, holder)
+        self.state.nested_parse(
+            StringList([str(text).strip()], self.get_source_info()[0]), 0, holder
+        )
         return list(holder.children)
 
 
-def card(docname, statement, verdict, fields, name=None) -> nodes.container:
-    """One claim: its chip, what it says, and what was measured; the chapter is filled in later."""
+def at_paper_scale(found: dict) -> nodes.container:
+    """What came out at the paper's scale, below what was measured here."""
+    kind = kind_of(found["verdict"])
+    chip = nodes.inline("", found["verdict"], classes=["mih-chip", f"mih-chip-{kind}"])
+    opening = nodes.paragraph("", "At the paper's scale: ")
+    opening += chip
+    took = f"{found['device']}, {found['seconds'] / 60:.0f} minutes with the training"
+    return nodes.container("", opening, bullets([*found["measured"], took]))
+
+
+def power_in_words(entry: dict) -> str:
+    """What would come out how often, if something were true."""
+    shares = ", ".join(f"“{verdict}” {share:.0%}" for verdict, share in entry["verdicts"].items())
+    return f"{shares} of the time if {entry['truth']}"
+
+
+def bullets(lines) -> nodes.bullet_list:
+    items = [nodes.list_item("", nodes.paragraph("", line)) for line in lines]
+    return nodes.bullet_list("", *items)
+
+
+def definitions(fields) -> nodes.definition_list:
+    """A list of (label, nodes)."""
+    items = [
+        nodes.definition_list_item("", nodes.term("", label), nodes.definition("", *content))
+        for label, content in fields
+    ]
+    return nodes.definition_list("", *items)
+
+
+def card(docname, verdict, *content, name=None) -> nodes.container:
+    """One claim: its chip, and what belongs to it; the chapter is filled in later."""
     kind = kind_of(verdict)
-    made = nodes.container("", classes=["mih-claim", f"mih-is-{kind}"])
+    chip = nodes.inline("", verdict, classes=["mih-chip", f"mih-chip-{kind}"])
+    head = nodes.paragraph("", "", chip, classes=["mih-claim-head"])
+    made = nodes.container("", head, *content, classes=["mih-claim", f"mih-is-{kind}"])
     made["chapter"] = docname
     if name:
         made["ids"].append(f"claim-{name}")
-    made += nodes.paragraph("", "", chip(kind, verdict), classes=["mih-claim-head"])
-    said = nodes.container("", *statement, classes=["mih-claim-says"])
-    items = [
-        nodes.definition_list_item(
-            "", nodes.term("", label), nodes.definition("", *(c.deepcopy() for c in content))
-        )
-        for label, content in fields
-    ]
-    made += [said, nodes.definition_list("", *items)]
     return made
-
-
-def letters(statement: str) -> str:
-    """A statement without what Markdown and typography make of it, to find it again."""
-    return re.sub(r"\W+", "", statement).lower()
-
-
-def add_paper_scale(made: nodes.container, found: dict[str, dict]) -> None:
-    """Put what was found at the paper's scale below what was measured here, if it was."""
-    said = next(c for c in made.children if "mih-claim-says" in c["classes"])
-    row = found.get(letters(clean_astext(said)))
-    if row is None:
-        return
-    verdict = nodes.paragraph("", "", chip(kind_of(row["verdict"]), row["verdict"]))
-    took = f"{row['device']}, {row['seconds'] / 60:.0f} minutes with the training"
-    lines = [nodes.paragraph("", line) for line in (*row["measured"], took)]
-    item = nodes.definition_list_item(
-        "", nodes.term("", "at the paper's scale"), nodes.definition("", verdict, *lines)
-    )
-    next(made.findall(nodes.definition_list)).append(item)
-
-
-def chip(kind: str, verdict: str) -> nodes.inline:
-    return nodes.inline("", verdict, classes=["mih-chip", f"mih-chip-{kind}"])
 
 
 class FillBoard(SphinxPostTransform):
@@ -132,24 +144,46 @@ class FillBoard(SphinxPostTransform):
 
     def run(self, **kwargs):
         for board in list(self.document.findall(ClaimsBoard)):
-            cards = list(board.children) or list(self.from_tables())
+            chapters = sorted(d for d in self.env.found_docs if chapter_file(self.app, d))
+            findings = with_untested(self.app, {d: findings_of(self.app, d) for d in chapters})
+            cards = []
+            for doc in chapters:
+                cards += self.from_contracts(board, doc, findings[doc])
+                cards += [] if findings[doc] else self.from_table(doc)
             for made in cards:
                 self.name_chapter(made)
-                add_paper_scale(made, board["paper_scale"])
             kinds = [next(k for k in WORDS if f"mih-is-{k}" in made["classes"]) for made in cards]
             grid = nodes.container("", *cards, classes=["mih-claims"])
-            board.replace_self([nodes.raw("", tally(kinds), format="html"), grid])
+            board.replace_self(
+                [
+                    nodes.raw("", tally(kinds), format="html"),
+                    grid,
+                    *self.as_json(findings, board["paper_scale"]),
+                ]
+            )
             if next(self.document.findall(nodes.math), None):
                 self.env.get_domain("math").data["has_equations"][self.env.docname] = True
 
-    def from_tables(self):
-        """Cards from the tables of all chapters."""
-        for docname in sorted(self.env.found_docs):
-            if not docname.startswith("notebooks/"):
-                continue
-            for cell in self.env.get_doctree(docname).findall(nodes.container):
-                if "tag_claims" not in cell["classes"]:
-                    continue
+    def from_contracts(self, board, docname, findings):
+        """Cards of a chapter whose table has contracts, in the order of its table."""
+        every = list(board.children)
+        named = {s["name"]: (s, c) for s, c in zip(every[::2], every[1::2], strict=True)}
+        for finding in findings:
+            statement, contract = named[finding["id"]]
+            says = nodes.container("", *statement.children, classes=["mih-claim-says"])
+            measured = bullets(finding["measured"])
+            for line, bound in zip(measured, finding["bounds"], strict=False):
+                if bound:
+                    line[0] += nodes.emphasis("", f" ({bound})")
+            larger = board["paper_scale"].get(finding["id"])
+            more = [at_paper_scale(larger)] if larger else []
+            content = (says, measured, *more, contract)
+            yield card(docname, finding["verdict"], *content, name=finding["id"])
+
+    def from_table(self, docname):
+        """Cards from the table of a chapter."""
+        for cell in self.env.get_doctree(docname).findall(nodes.container):
+            if "tag_claims" in cell["classes"]:
                 for table in list(cell.findall(nodes.table))[:1]:
                     yield from cards_of(table, docname)
 
@@ -162,6 +196,55 @@ class FillBoard(SphinxPostTransform):
         link = nodes.reference("", f"{number}. {title}", refuri=uri, internal=True)
         made.next_node(nodes.paragraph).append(link)
         del made.attributes["chapter"]
+
+    def as_json(self, findings, paper_scale):
+        """Write claims.json beside the page, and link it there."""
+        if self.app.builder.format != "html":
+            return []
+        contracts = contracts_of(self.app)
+        found = [
+            contracts[one["id"]] | {"chapter": docname} | one
+            for docname, some in findings.items()
+            for one in some
+        ]
+        for one in found:
+            if one["id"] in paper_scale:
+                one["at_paper_scale"] = paper_scale[one["id"]]
+        target = Path(self.app.outdir, self.env.docname).with_name("claims.json")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf8")
+        link = '<p><a href="claims.json" download>All contracts and figures as JSON</a></p>'
+        return [nodes.raw("", link, format="html")]
+
+
+def contracts_of(app) -> dict:
+    path = project_root(app) / PACKAGE / "claims.yml"
+    return yaml.safe_load(path.read_text(encoding="utf8"))
+
+
+def with_untested(app, findings: dict[str, list]) -> dict[str, list]:
+    """Add, to chapters with contracts, those that nobody tested and that are in no table."""
+    shown = {one["id"] for some in findings.values() for one in some}
+    waiting = {n: c for n, c in contracts_of(app).items() if "not_tested" in c and n not in shown}
+    for docname, some in findings.items():
+        number = int(Path(docname).name[:2])
+        some += [
+            {"id": name, "verdict": "not tested", "measured": [claim["not_tested"]], "bounds": []}
+            for name, claim in waiting.items()
+            if some and claim["chapter"] == number
+        ]
+    return findings
+
+
+def findings_of(app, docname: str) -> list[dict]:
+    """What the claims cell of a chapter found, from the outputs of the executed notebook."""
+    path = Path(app.outdir).parent / "jupyter_execute" / f"{docname}.ipynb"
+    if not path.is_file():
+        return []
+    cells = json.loads(path.read_text(encoding="utf8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    described = [output.get("metadata", {}).get("text/markdown", {}) for output in outputs]
+    return [finding for one in described for finding in one.get("claims", [])]
 
 
 class ChapterCards(SphinxPostTransform):
@@ -188,8 +271,10 @@ def cards_of(table, docname):
     header = [" ".join(clean_astext(n) for n in entry) for entry in lines[0]]
     for line in lines[1:]:
         verdict = " ".join(clean_astext(node) for node in line[-1])
-        statement = [node.deepcopy() for node in line[0]]
-        yield card(docname, statement, verdict, list(zip(header, line, strict=True))[1:-1])
+        copies = [[node.deepcopy() for node in entry] for entry in line]
+        says = nodes.container("", *copies[0], classes=["mih-claim-says"])
+        fields = list(zip(header, copies, strict=True))[1:-1]
+        yield card(docname, verdict, says, definitions(fields))
 
 
 def tally(kinds: list[str]) -> str:
@@ -209,8 +294,14 @@ def tally(kinds: list[str]) -> str:
     )
 
 
+def pages_with_boards(app, env, *changes):
+    """The page of claims is made anew whenever a chapter may have changed."""
+    return [doc for doc in env.found_docs if doc == "book/claims"]
+
+
 def setup(app):
     app.add_node(ClaimsBoard)
     app.add_directive("claims-board", Claims)
     app.add_post_transform(FillBoard)
+    app.connect("env-get-outdated", pages_with_boards)
     app.add_post_transform(ChapterCards)

@@ -144,9 +144,13 @@ def names_used(sources: list[str], package: str = PACKAGE) -> set[str]:
 
 
 def reached_files(notebook: Path, root: Path) -> list[Path]:
-    """The files of the package and the records of the artifacts that a chapter depends on."""
+    """The files of the package and the records of the artifacts that a chapter depends on.
+
+    A module reads the YAML of its own name, if there is one.
+    """
     cells = [c for c in nbformat.read(notebook, as_version=4).cells if c.cell_type == "code"]
     code = Package(root).closure(names_used([cell.source for cell in cells]))
+    code |= {path.with_suffix(".yml") for path in code if path.with_suffix(".yml").is_file()}
     records = [root / "artifacts" / f"{name}.json" for name in artifact_names(cells)]
     return [*sorted(code), *(path for path in records if path.is_file())]
 

@@ -55,6 +55,6 @@ def grade_file(assignment, box):
 
     def run(path):
         one = submission.read(path, assignment)
-        return grade(assignment, one, box, Limits(call=3, question=4))
+        return grade(assignment, one, box, Limits(call=3, question=8))
 
     return run

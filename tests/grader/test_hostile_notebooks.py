@@ -297,6 +297,15 @@ def test_a_regrade_keeps_what_was_entered_by_hand(assignment, tmp_path):
     )
 
 
+def test_a_sheet_with_semicolons_and_decimal_commas_is_read(tmp_path):
+    sheet = tmp_path / "manual.csv"
+    sheet.write_text("student;question;points;of;comment\nanna;q4;1,5;2;so, so\n", "utf-8-sig")
+    assert report.read_manual(sheet) == {("anna", "q4"): ("1,5", "so, so")}
+    sheet.write_text("student,points\nanna,1\n", encoding="utf8")
+    with pytest.raises(ValueError, match="needs the columns"):
+        report.read_manual(sheet)
+
+
 def test_the_whole_run_goes_on_to_the_end(built, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()

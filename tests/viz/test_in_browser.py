@@ -187,6 +187,15 @@ def test_on_a_phone_controls_readout_and_panel_are_on_one_screen(visit, name):
         assert page.locator(".mih-view:visible").count() <= max(shown, 2)
 
 
+def test_the_readout_stays_in_sight_of_a_tall_explorer(visit):
+    page = visit("threshold", viewport={"width": 1000, "height": 420})
+    readout = page.locator(".mih-readout")
+    bottom = page.locator(".mih-explorer").bounding_box()
+    page.evaluate("y => scrollTo(0, y)", bottom["y"] + bottom["height"] - 500)
+    box = readout.bounding_box()
+    assert 0 <= box["y"] and box["y"] + box["height"] <= 420
+
+
 def test_a_scrolling_finger_moves_nothing(visit):
     """Page review, fault 1: a touch captures its pointer by itself."""
     page = visit("curves", **PHONE)

@@ -1,0 +1,12 @@
+"""Recipes of the artifacts: `python tools/artifacts.py NAME` runs one, on one core.
+
+What a recipe has finished lies in _build/artifacts (trainings, too, at their last checkpoint), so a
+run that was stopped goes on there, as long as its code stays the same. A result is judged by its
+contract in mih_utils/claims.yml, which is written first. Recipes whose artifact is not there yet,
+in the order in which they would decide most, with hours on one quiet core:
+
+shapes32-seeds   two more networks of 32 pixels, and 2,048 exact images: 1
+grid25-trends    six settings a factor, in the plane: 2
+mnist-gate       a first generation of digits that is good enough to go on from: 1
+line123-floor    mass between the modes against width and training: 12
+"""

@@ -28,7 +28,7 @@ KEPT = 100  # steps, from the end, of which masses and detectors are kept
 GOALS = ["between modes beyond 6 std", "middle fifth of the gaps", "beyond 6 std of every mode"]
 CHAINS = [50, 100, 250, 500, 1000]
 BOTH = [250, 1000]  # the chains that DDIM and DDPM are compared in
-ARMS = [0.0, 1.0, "large"]  # eta, or DDPM with the large variance
+ARMS = {0.0: BOTH, 1.0: BOTH, "large": CHAINS}  # eta, or DDPM with the large variance: its chains
 CODE = [*code_of("chain", "schedule", "mixture"), __file__, __file__.replace("when.py", "push.py")]
 ETA_CODE = [*code_of("density", "schedule", "denoisers"), __file__]
 
@@ -129,27 +129,28 @@ def make_when(name="line123-when"):
     for what in ("committor_x", "committor", "committor_density"):
         arrays[what] = runs[0][what].astype(np.float32)
     seconds = sum(float(run["seconds"]) for run in runs)
-    masses = np.full((1 + len(SEEDS), len(ARMS), len(CHAINS), len(GOALS)), np.nan)
-    for place in tqdm(list(np.ndindex(masses.shape[:3])), "eta and steps"):
-        seed, arm, steps = (
-            some[i] for some, i in zip(((None, *SEEDS), ARMS, CHAINS), place, strict=True)
-        )
-        if arm == "large" or steps in BOTH:
-            found = kept(of_chain, {"seed": seed, "arm": arm, "steps": steps}, ETA_CODE)
-            masses[place] = found["mass"]
-            seconds += float(found["seconds"])
+    every = (None, *SEEDS)
+    cases = [(s, arm, n) for s in every for arm, chains in ARMS.items() for n in chains]
+    found = {
+        case: kept(of_chain, dict(zip(("seed", "arm", "steps"), case, strict=True)), ETA_CODE)
+        for case in tqdm(cases, "eta and steps")
+    }
+    for arm, chains in ARMS.items():
+        rows = [[found[s, arm, n]["mass"] for n in chains] for s in every]
+        arrays[f"ddpm {arm}" if arm == "large" else f"eta {arm:g}"] = np.array(rows)
+    seconds += sum(float(one["seconds"]) for one in found.values())
     save(
         name,
-        arrays | {"eta_steps": masses, "chains": np.array(CHAINS), "shown": np.array(SHOWN)},
+        arrays | {"chains": np.array(CHAINS), "shown": np.array(SHOWN)},
         gaussian_1d.line([1, 2, 3]),
         seed=list(SEEDS),
         seconds=seconds + sum(trained_seconds(seed) for seed in SEEDS),
         training=TRAINING,
         windows=WINDOWS,
-        arms=ARMS,
+        arms={str(arm): chains for arm, chains in ARMS.items()},
         k=K,
         goals=GOALS,
-        order={"eta_steps": ["exact denoiser, then seeds", "arm", "chain", "goal"]},
+        order={"eta and ddpm": ["exact denoiser, then seeds", "chain", "goal"]},
     )
 
 

@@ -99,7 +99,7 @@
     addEventListener("beforeprint", () => {
       theme = root.dataset.theme;
       root.dataset.theme = "light";
-      folded = [...document.querySelectorAll(".bd-article details:not([open], .above-input)")];
+      folded = [...document.querySelectorAll(".bd-article details:not([open], .above-input, .lab-menu)")];
       folded.forEach((fold) => { fold.open = true; });
     });
     addEventListener("afterprint", () => {
@@ -110,7 +110,7 @@
 
   // What scrolls in its own box, code or a formula or a table, must be in reach of the keyboard, too.
   function scrollable() {
-    const boxes = () => article.querySelectorAll("mjx-container[display], div.math, pre, .cell_output .output, .table-wrapper");
+    const boxes = () => article.querySelectorAll("mjx-container[display], div.math, pre, .cell_output .output, .pst-scrollable-table-container");
     const look = (box) => {
       const scrolls = box.scrollWidth > box.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(box).overflowX);
       if (scrolls) box.tabIndex = 0;

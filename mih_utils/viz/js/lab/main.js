@@ -153,6 +153,15 @@ class Laboratory {
     if (elapsed > 3000 && this.guideAt === 0 && !this.guided) this.guide(1, true);
   }
 
+  // The end of the stored training, as it stands on paper.
+  still() {
+    if (!this.demo) return;
+    this.demo.playing = false;
+    this.demoFrame(Infinity);
+    this.showControls();
+    this.paint(performance.now());
+  }
+
   // The reader's own training
 
   begin() {
@@ -377,6 +386,7 @@ class Laboratory {
   // Redraws when the page changes its size or its theme, and plays the stored training while it is in sight.
   watch() {
     new ResizeObserver(() => this.draw()).observe(this.root);
+    addEventListener("beforeprint", () => this.still());
     const themes = new MutationObserver(() => this.draw());
     for (const element of [document.documentElement, document.body]) themes.observe(element, { attributes: true });
     let seen = false;
