@@ -13,7 +13,7 @@ START := $(shell date +%s)
 done = @s=$$(($$(date +%s) - $(START))); echo "$(1) ($$((s / 60)) min $$((s % 60)) s)"
 
 .DEFAULT_GOAL := book
-.PHONY: bubblewrap book test paper classroom slides serve artifacts bench address constraints clean help chromium
+.PHONY: bubblewrap book test colab-test paper offline classroom slides serve artifacts full bench address constraints clean help chromium
 
 book: .venv/.ready ## build the book into _build/html
 	jupyter-book build -n -W --keep-going .
@@ -28,9 +28,17 @@ test: .venv/.ready chromium bubblewrap ## style, unit tests, every notebook, the
 	MIH_SITE=_tested/_build/html pytest tests/test_book.py tests/test_page.py -n 2 -m site
 	$(call done,All tests passed; the book they read: $(CURDIR)/_tested/_build/html/index.html)
 
+colab-test: .venv/.ready ## run every chapter's Colab copy with Colab's versions, without the package
+	python tools/colab_test.py
+	$(call done,All copies ran to their last cell)
+
 paper: .venv/.ready chromium _build/html/index.html ## the built book as one PDF and as an EPUB, linked from its pages
 	python tools/paper.py _build/html
 	$(call done,PDF and EPUB are in $(CURDIR)/_build/html/_static)
+
+offline: .venv/.ready _build/html/index.html ## site, notebooks, PDF and what a classroom without internet needs, as one zip
+	python tools/offline.py
+	$(call done,Carry it to the classroom: $(CURDIR)/_build/offline.zip)
 
 classroom: .venv/.ready ## the assignments: for students, for teachers, for the grader, for Gradescope and nbgrader
 	python -m classroom build
@@ -53,6 +61,10 @@ artifacts: .venv/.ready ## compute everything in artifacts/ again
 	python tools/artifacts.py
 	$(call done,The artifacts: $(CURDIR)/artifacts)
 
+full: .venv/.ready ## train again at the paper's scale, for a GPU; goes on where it was stopped
+	python tools/paper_scale.py
+	$(call done,The claims at the paper's scale: $(CURDIR)/book/paper_scale.json)
+
 bench: .venv/.ready ## how fast it is, beside a plain implementation
 	python tools/bench.py
 	$(call done,The ratios are printed above)
@@ -63,7 +75,7 @@ address: ## write the project's address into the book: make address URL=https://
 
 constraints: .venv/.ready ## choose the newest versions, for every Python and system, into constraints.txt
 	pip install uv
-	uv pip compile -q --universal --python-version 3.10 --upgrade --extra book --extra test --no-annotate --custom-compile-command "make constraints" pyproject.toml -o constraints.txt
+	uv pip compile -q --universal --python-version 3.10 --upgrade --extra book --extra test --extra cluster --no-annotate --custom-compile-command "make constraints" pyproject.toml -o constraints.txt
 	$(call done,The versions: $(CURDIR)/constraints.txt)
 
 clean: ## delete what was built (.venv stays)
@@ -71,13 +83,13 @@ clean: ## delete what was built (.venv stays)
 	@echo "Deleted what was built; rm -rf .venv deletes the installation, too"
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 .venv/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
 	  echo "Python 3.10 or newer is needed and '$(or $(PYTHON),python3)' is not: make PYTHON=/path/to/python3"; exit 1; }
 	@[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
-	pip install -c constraints.txt -e ".[book,test]"
+	pip install -c constraints.txt -e ".[book,test,cluster]"
 	@touch $@
 
 # The browser that reads the book in `make test`. Without one those tests are skipped, in CI they fail.

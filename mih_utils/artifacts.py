@@ -30,6 +30,22 @@ class ArtifactError(RuntimeError):
     """An artifact is missing or not what its record says; the message tells how to remake it."""
 
 
+class Arrays(dict):
+    """Arrays by name. One that was left out of a chapter's copy is asked for in vain, by name."""
+
+    def __init__(self, arrays: dict[str, np.ndarray], left_out: list[str], artifact: str):
+        super().__init__(arrays)
+        self.left_out, self.artifact = left_out, artifact
+
+    def __missing__(self, name):
+        if name in self.left_out:
+            raise ArtifactError(
+                f"array {name!r} of artifact {self.artifact!r} was left out of this copy, because "
+                "the chapter does not read it; a checkout of the project has it"
+            )
+        raise KeyError(name)
+
+
 @dataclass
 class Artifact:
     """A verified artifact. What its record does not describe raises an ArtifactError."""
@@ -59,6 +75,11 @@ class Artifact:
         `.to(device)`, more training) changes no other.
         """
         config, denoiser = self.record["config"], None
+        if not self.weights and "left_out" in self.record:
+            raise ArtifactError(
+                f"the weights of artifact {self.record['name']!r} were left out of this copy, "
+                "because the chapter does not use its net; a checkout of the project has them"
+            )
         unused = torch.Generator()  # so that torch's global generator stays as it was
         if "unet" in config:
             net = UNet(**{"steps": len(self.schedule)} | config["unet"], generator=unused)
@@ -138,7 +159,7 @@ def artifact(name: str) -> Artifact:
         arrays = {key: stored[key] for key in stored.files}
     weights = {key.removeprefix(WEIGHTS): a for key, a in arrays.items() if key.startswith(WEIGHTS)}
     arrays = {key: a for key, a in arrays.items() if not key.startswith(WEIGHTS)}
-    return Artifact(record, arrays, weights)
+    return Artifact(record, Arrays(arrays, record.get("left_out", []), name), weights)
 
 
 def require_name(name: str) -> None:

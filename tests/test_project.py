@@ -52,7 +52,7 @@ PINS = [
 ]
 
 
-@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13", "3.14"])
 def test_each_dependency_has_one_pin_that_it_allows(python):
     system = {"python_version": python, "python_full_version": f"{python}.9"}
     for needed in NEEDED:
@@ -86,6 +86,27 @@ def test_the_version_is_the_same_everywhere():
     assert str(citation["version"]) == mih.__version__
 
 
+def test_all_that_cites_the_project_agrees():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    deposit = json.loads((ROOT / ".zenodo.json").read_text())
+    text = (ROOT / "paper" / "paper.md").read_text()
+    paper = yaml.safe_load(text.split("---\n")[1])
+    authors = [author["name"] for author in citation["authors"]]
+    assert [creator["name"] for creator in deposit["creators"]] == authors
+    assert [author["name"] for author in paper["authors"]] == authors
+    assert deposit["title"] == paper["title"] == citation["title"]
+    assert deposit["license"] in citation["license"]
+    assert "arXiv:2406.09358" in deposit["related_identifiers"][0]["identifier"]
+    titles = ["Summary", "Statement of need", "Learning objectives", "Experience of use"]
+    assert set(titles) <= set(re.findall(r"^# (.+)$", text, re.M))
+    cited = set(re.findall(r"@([a-z]+\d+)", text))
+    known = (ROOT / "paper" / "paper.bib").read_text()
+    assert cited == set(re.findall(r"^@\w+\{(\w+),", known, re.M))
+    book = (ROOT / "book" / "references.bib").read_text()
+    for entry in re.findall(r"^@.+?^\}$", known, re.M | re.S):
+        assert entry in book  # the same as in the book's bibliography
+
+
 # README and Makefile
 
 
@@ -93,7 +114,7 @@ def recipes() -> dict[str, list[str]]:
     """The commands that each make target shows, its variables replaced by their defaults."""
     defaults = dict(re.findall(r"^(\w+) \?= (\w+)$", MAKEFILE, re.M))
     found = {}
-    for target, body in re.findall(r"^([a-z]+):.*\n((?:\t.*\n)+)", MAKEFILE, re.M):
+    for target, body in re.findall(r"^([a-z-]+):.*\n((?:\t.*\n)+)", MAKEFILE, re.M):
         lines = re.sub(r"\\\n\s*", "", body).splitlines()
         shown = [line.strip() for line in lines if not re.match(r"\t(@|\$\(call done)", line)]
         found[target] = [re.sub(r"\$\((\w+)\)", lambda m: defaults[m[1]], x) for x in shown]
@@ -111,7 +132,7 @@ def test_plain_commands_in_readme_are_those_of_make():
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_make_targets_that_are_named_exist(name):
-    named = re.findall(r"(?:`|^|# )make ([a-z]+)", (ROOT / name).read_text(), re.M)
+    named = re.findall(r"(?:`|^|# )make ([a-z-]+)", (ROOT / name).read_text(), re.M)
     assert named
     assert set(named) <= set(recipes())
 
@@ -341,6 +362,36 @@ def test_address_goes_in_and_comes_out_again(copy, url, colab):
         assert config["launch_buttons"]["colab_url"] == colab
         assert repository_lines(copy) == {url}
     address.stamp("", copy)
+    assert contents(copy) == before
+
+
+def test_links_of_an_address_have_the_right_form(copy):
+    url = address.stamp("https://github.com/OWNER/my.repo", copy)
+    project, issues, *colab = address.links(url, copy)
+    assert (project, issues) == (url, f"{url}/issues")
+    branch = CONFIG["repository"]["branch"]
+    for link, notebook in zip(colab, NOTEBOOKS, strict=True):
+        start = f"https://colab.research.google.com/github/OWNER/my.repo/blob/{branch}/"
+        assert link.startswith(start)
+        assert (ROOT / link.removeprefix(start)) == notebook  # a file of this project, an .ipynb
+    elsewhere = address.links("https://example.org/owner/project", copy)
+    assert elsewhere == [
+        "https://example.org/owner/project",
+        "https://example.org/owner/project/issues",
+    ]
+    assert address.links("") == []
+
+
+def test_the_command_leaves_no_difference(copy):
+    """As `make address` does it, in a project of its own."""
+    (copy / "tools").mkdir()
+    shutil.copy(ROOT / "tools" / "address.py", copy / "tools")
+    before = contents(copy)
+    run = [sys.executable, str(copy / "tools" / "address.py")]
+    done = subprocess.run([*run, "https://github.com/OWNER/REPO"], capture_output=True, text=True)
+    assert done.returncode == 0 and contents(copy) != before
+    assert done.stdout.count("https://colab.research.google.com/") == len(NOTEBOOKS)
+    subprocess.run([*run, ""], check=True, capture_output=True)
     assert contents(copy) == before
 
 

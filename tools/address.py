@@ -38,6 +38,20 @@ def stamp(url: str, root: Path = ROOT) -> str:
     return url
 
 
+def links(url: str, root: Path = ROOT) -> list[str]:
+    """The links that pages get: to the project, its issues, and each chapter on Colab."""
+    if not url:
+        return []
+    found = [url, f"{url}/issues"]
+    host, _, project = url.removeprefix("https://").partition("/")
+    if host == "github.com":
+        config = (root / "_config.yml").read_text(encoding="utf8")
+        branch = re.search(r"^  branch: *(\S+)", config, re.M)[1]
+        colab = f"https://colab.research.google.com/github/{project}/blob/{branch}"
+        found += [f"{colab}/notebooks/{p.name}" for p in sorted(root.glob("notebooks/*.ipynb"))]
+    return found
+
+
 def _replaced(path: Path, rules: dict[str, str]) -> bytes:
     """The file's content with what follows each pattern's group replaced; each must fit once."""
     text = path.read_bytes().decode()
@@ -52,6 +66,8 @@ if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     try:
-        print(f"_config.yml and the notebooks now have: {stamp(sys.argv[1]) or 'no address'}")
+        address = stamp(sys.argv[1])
+        print(f"_config.yml and the notebooks now have: {address or 'no address'}")
+        print(*links(address), sep="\n", end="")
     except ValueError as error:
         sys.exit(str(error))

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
-from paper import PREPARE, READY, ROOT, TITLE, chromium, serve, toc_pages
 from playwright.sync_api import sync_playwright
+
+from paper import PREPARE, READY, ROOT, TITLE, chromium, serve, toc_pages
 
 OUT = ROOT / "dist/slides"
 LICENCE = "Text and figures: CC BY 4.0"

@@ -2,7 +2,9 @@
 
 What is claimed, and what would decide it, stands in mih_utils/claims.yml; what was measured, and
 the verdict, come from the outputs of the chapters' cells tagged "claims". A chapter whose table has
-no contracts is read from that table. All of it is written beside the page as claims.json.
+no contracts is read from that table. With `:paper-scale:`, a file of tools/paper_scale.py, a card
+also says what came out at the paper's scale, once there is that file. All of it is written beside the
+page as claims.json.
 """
 
 import json
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import yaml
 from docutils import nodes
+from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
 from execution import PACKAGE, chapter_file, project_root
 from sphinx.transforms.post_transforms import SphinxPostTransform
@@ -50,15 +53,27 @@ class ClaimsBoard(nodes.General, nodes.Element):
 
 
 class Claims(SphinxDirective):
+    option_spec = {"paper-scale": directives.unchanged_required}  # noqa: RUF012
+
     def run(self):
         path = project_root(self.env.app) / PACKAGE / "claims.yml"
         self.env.note_dependency(str(path))
         board = ClaimsBoard()
         self.set_source_info(board)
+        board["paper_scale"] = self.paper_scale()
         for name, claim in yaml.safe_load(path.read_text(encoding="utf8")).items():
             statement = nodes.container("", *self.parsed(claim["statement"]), name=name)
             board += [statement, self.contract(claim)]
         return [board]
+
+    def paper_scale(self) -> dict[str, dict]:
+        """What was found at the paper's scale, by the claim's name."""
+        if "paper-scale" not in self.options:
+            return {}
+        path = project_root(self.env.app) / self.options["paper-scale"]
+        self.env.note_dependency(str(path))
+        found = json.loads(path.read_text(encoding="utf8")) if path.is_file() else []
+        return {one["id"]: one for one in found}
 
     def contract(self, claim: dict) -> nodes.container:
         """What was settled before the measurement, folded away."""
@@ -80,6 +95,16 @@ class Claims(SphinxDirective):
             StringList([str(text).strip()], self.get_source_info()[0]), 0, holder
         )
         return list(holder.children)
+
+
+def at_paper_scale(found: dict) -> nodes.container:
+    """What came out at the paper's scale, below what was measured here."""
+    kind = kind_of(found["verdict"])
+    chip = nodes.inline("", found["verdict"], classes=["mih-chip", f"mih-chip-{kind}"])
+    opening = nodes.paragraph("", "At the paper's scale: ")
+    opening += chip
+    took = f"{found['device']}, {found['seconds'] / 60:.0f} minutes with the training"
+    return nodes.container("", opening, bullets([*found["measured"], took]))
 
 
 def power_in_words(entry: dict) -> str:
@@ -130,7 +155,11 @@ class FillBoard(SphinxPostTransform):
             kinds = [next(k for k in WORDS if f"mih-is-{k}" in made["classes"]) for made in cards]
             grid = nodes.container("", *cards, classes=["mih-claims"])
             board.replace_self(
-                [nodes.raw("", tally(kinds), format="html"), grid, *self.as_json(findings)]
+                [
+                    nodes.raw("", tally(kinds), format="html"),
+                    grid,
+                    *self.as_json(findings, board["paper_scale"]),
+                ]
             )
             if next(self.document.findall(nodes.math), None):
                 self.env.get_domain("math").data["has_equations"][self.env.docname] = True
@@ -146,8 +175,10 @@ class FillBoard(SphinxPostTransform):
             for line, bound in zip(measured, finding["bounds"], strict=False):
                 if bound:
                     line[0] += nodes.emphasis("", f" ({bound})")
-            made = card(docname, finding["verdict"], says, measured, contract, name=finding["id"])
-            yield made
+            larger = board["paper_scale"].get(finding["id"])
+            more = [at_paper_scale(larger)] if larger else []
+            content = (says, measured, *more, contract)
+            yield card(docname, finding["verdict"], *content, name=finding["id"])
 
     def from_table(self, docname):
         """Cards from the table of a chapter."""
@@ -166,7 +197,7 @@ class FillBoard(SphinxPostTransform):
         made.next_node(nodes.paragraph).append(link)
         del made.attributes["chapter"]
 
-    def as_json(self, findings):
+    def as_json(self, findings, paper_scale):
         """Write claims.json beside the page, and link it there."""
         if self.app.builder.format != "html":
             return []
@@ -176,6 +207,9 @@ class FillBoard(SphinxPostTransform):
             for docname, some in findings.items()
             for one in some
         ]
+        for one in found:
+            if one["id"] in paper_scale:
+                one["at_paper_scale"] = paper_scale[one["id"]]
         target = Path(self.app.outdir, self.env.docname).with_name("claims.json")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf8")

@@ -8,6 +8,7 @@ import ast
 import hashlib
 import io
 import json
+import os
 import platform
 import time
 from pathlib import Path
@@ -59,7 +60,8 @@ def kept(compute, settings, code):
         result = compute(**settings)
         seconds = time.perf_counter() - start
         CACHE.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial.npz")
+        own = f"{platform.node()}-{os.getpid()}"  # another process may be at the same
+        partial = path.with_suffix(f".{own}.npz")
         np.savez(partial, seconds=np.array(seconds), **result)
         partial.rename(path)
     with np.load(path) as stored:
