@@ -256,6 +256,10 @@ CASES = {
         detection,
         ["detection_report", "choose_threshold", "roc", "auc", "trend"],
     ),
+    "seeds": (
+        lambda d: [*mih.mean_interval(points(d)[:, 0]), *mih.page_trend(points(d)[:8])],
+        ["mean_interval", "page_trend"],
+    ),
     "shapes": (shapes, ["from_shades", "to_shades"]),
     "distributions": (distributions, ["EmpiricalDistribution", "ShapesDistribution"]),
     "classifier": (classifier, ["DigitClassifier"]),
@@ -287,6 +291,7 @@ def test_results_lie_where_the_work_was_done_and_are_those_of_the_cpu(name):
 APART = {
     *("Artifact", "ArtifactError", "Bridges", "Checkpoint", "DataError", "Denoiser"),
     *("DetectionReport", "History", "Modes", "Moment", "Profile", "Samples", "TrainingObserver"),
+    *("Claim", "Finding", "binomial_interval", "claim", "claims_table", "contracts"),
     *("artifact", "load_digits", "load_mnist", "markdown", "notebook_setup", "percent"),
     *("percent_of", "share_interval", "verdict", "width_by_exact_chain"),
 }

@@ -236,7 +236,7 @@ def test_exact_binomial_interval_covers_at_least_as_often_as_it_says():
 
 @pytest.mark.parametrize(("count", "n"), [(-1, 5), (6, 5), (0.5, 5)])
 def test_a_count_outside_is_refused(count, n):
-    with refusal("count", count):
+    with refusal("count", str(count)):
         mih.binomial_interval(count, n)
 
 
