@@ -2,8 +2,8 @@
 
 The contracts line-distance, line-std and line-steepness are in mih_utils/claims.yml: six distances,
 six widths, new seeds. The stored artifact is a first try with 5,000 steps of 256: its modes are up
-to 2.5 times as wide as the data's, so it does not pass the contracts' gate. What stands here are the
-steps that the contracts name, about two minutes a network.
+to 2.5 times as wide as the data's, so it does not pass the contracts' gate. What stands here are
+the steps that the contracts name, about two minutes a network.
 """
 
 import numpy as np
