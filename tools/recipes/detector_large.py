@@ -27,6 +27,9 @@ FIXED = (0, 5)  # the window, and
 WANTED = 0.97  # the share that the threshold aims at on one half
 SAMPLES = {"line123": 300_000, "grid25": 250_000, "diamond25": 250_000}
 SEEDS = {"line123": (3, 4, 5), "grid25": (0, 1, 2), "diamond25": (0, 1, 2)}
+DRAWN = 700  # and the seed: the generator that draws the samples
+LEADS = {"line123": 2_000_000, "grid25": 600_000, "diamond25": 600_000}  # of seeds 0 to 2, drawn
+LEADS_DRAWN = 500  # by these, before the contracts were written
 BLOCK = 50_000
 NOISE_ONLY = 300
 DATA = {"line123": gaussian_1d.line([1, 2, 3]), **gaussian_2d.DATA}
@@ -43,8 +46,9 @@ CODE = [
 
 
 def network(data, seed):
-    """The network of a seed: on the line a new one, in the plane a stored one."""
-    return when.network(seed) if data == "line123" else mih.artifact(net_name(data, seed)).net
+    """The network of a seed: a stored one, or on the line also a new one."""
+    new = data == "line123" and seed in when.SEEDS
+    return when.network(seed) if new else mih.artifact(net_name(data, seed)).net
 
 
 def training_points(data, seed):
@@ -87,11 +91,11 @@ def scored(value, bad, first):
     return [area, retained, *counts]
 
 
-def one_network(data, seed, n):
+def one_network(data, seed, n, drawn):
     """All windows and the nearest training point as detectors on n samples of one network."""
     net, mixture = network(data, seed), DATA[data]
     chain = mih.Schedule.linear(**SCHEDULE).ddpm()
-    generator = torch.Generator().manual_seed(700 + seed)
+    generator = torch.Generator().manual_seed(drawn + seed)
     x = starts(net, chain, mixture, n, generator)
     parts = [
         last_steps(net, chain, rows, generator)
@@ -121,28 +125,51 @@ def one_network(data, seed, n):
     }
 
 
-def make_large(data):
-    """seed S/rows: (windows + 1, 7), the last row the distance to a training point."""
+def collected(data, seeds, n, drawn, prefix=""):
+    """Of each seed: seed S/rows (windows + 1, 7), the last row the distance to a training point;
+    counts, histograms, hallucinations; samples of the first seed. And the seconds."""
     arrays, seconds = {}, 0.0
-    for seed in tqdm(SEEDS[data], "networks"):
-        found = kept(one_network, {"data": data, "seed": seed, "n": SAMPLES[data]}, CODE)
+    for seed in tqdm(seeds, data):
+        settings = {"data": data, "seed": seed, "n": n, "drawn": drawn}
+        found = kept(one_network, settings, CODE)
         seconds += float(found["seconds"])
+        case = f"{prefix}seed {seed}"
         for what in ("rows", "bad", "histogram"):
-            arrays[f"seed {seed}/{what}"] = found[what]
-        arrays[f"seed {seed}/bad_distance"] = found["bad_distance"].astype(np.float16)
-        arrays[f"seed {seed}/bad_log10_hal"] = found["bad_log10_hal"].astype(np.float16)
-        if seed == SEEDS[data][0]:
+            arrays[f"{case}/{what}"] = found[what]
+        for what in ("bad_distance", "bad_log10_hal"):
+            arrays[f"{case}/{what}"] = found[what].astype(np.float16)
+        if seed == seeds[0]:
             for what in ("x", "good_x", "good_log10_hal"):
-                arrays[f"seed {seed}/{what}"] = found[what].astype(np.float32)
-    arrays["edges"] = found["edges"]
+                arrays[f"{case}/{what}"] = found[what].astype(np.float32)
+    return arrays | {"edges": found["edges"]}, seconds
+
+
+def make_large(data):
+    """New samples of the networks that a contract names."""
+    arrays, seconds = collected(data, SEEDS[data], SAMPLES[data], DRAWN)
+    training, samples = TRAINING[data], SAMPLES[data]
+    save_scores(f"{data}-detector", arrays, DATA[data], SEEDS[data], seconds, training, samples)
+
+
+def make_leads(name="detector-large"):
+    """The same of the stored networks of all three, each array under DATA, before the contracts."""
+    arrays, seconds = {}, 0.0
+    for data, n in LEADS.items():
+        more, spent = collected(data, (0, 1, 2), n, LEADS_DRAWN, f"{data}, ")
+        arrays, seconds = arrays | more, seconds + spent
+    save_scores(name, arrays, DATA["grid25"], (0, 1, 2), seconds, TRAINING, LEADS)
+
+
+def save_scores(name, arrays, mixture, seeds, seconds, training, samples):
+    """Keep what was collected."""
     save(
-        f"{data}-detector",
+        name,
         arrays,
-        DATA[data],
-        seed=list(SEEDS[data]),
+        mixture,
+        seed=list(seeds),
         seconds=seconds,
-        training=TRAINING[data],
-        samples=SAMPLES[data],
+        training=training,
+        samples=samples,
         windows=WINDOWS,
         wanted=WANTED,
         k=K,
@@ -150,4 +177,7 @@ def make_large(data):
     )
 
 
-RECIPES = {f"{data}-detector": (make_large, data) for data in SAMPLES}
+RECIPES = {
+    **{f"{data}-detector": (make_large, data) for data in SAMPLES},
+    "detector-large": (make_leads,),
+}
