@@ -3,8 +3,8 @@
 What is claimed, and what would decide it, stands in mih_utils/claims.yml; what was measured, and
 the verdict, come from the outputs of the chapters' cells tagged "claims". A chapter whose table has
 no contracts is read from that table. With `:paper-scale:`, a file of tools/paper_scale.py, a card
-also says what came out at the paper's scale, once there is that file. All of it is written beside the
-page as claims.json.
+also says what came out at the paper's scale, once there is that file. All of it is written beside
+the page as claims.json.
 """
 
 import json
