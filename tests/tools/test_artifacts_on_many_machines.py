@@ -31,9 +31,9 @@ def part(folder, n):
     return {"value": np.array(n**2)}
 
 
-def keep(part_of):
+def keep(part):
     """As sweeps.compute, in a folder that the test chose."""
-    function, settings, folder = part_of
+    function, settings, folder = part
     with mock.patch.object(common, "CACHE", Path(folder) / "cache"):
         settings = {"folder": folder, **settings}
         common.kept(lambda **s: function(Path(folder), s["n"]), settings, [])
