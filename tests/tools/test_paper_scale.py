@@ -158,5 +158,5 @@ def test_claims_are_checked_by_their_contracts(work):
     found = {claim["id"]: claim for claim in paper_scale.claims(work)}
     assert set(found) == {"line-between", "line-when"}
     assert found["line-between"]["verdict"] == found["line-when"]["verdict"] == "holds"
-    assert found["line-when"]["figures"]["left"] == pytest.approx([0.01, 0.01])
+    assert found["line-when"]["numbers"]["left"] == pytest.approx([0.01, 0.01])
     assert json.dumps(found)
