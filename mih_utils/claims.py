@@ -4,6 +4,7 @@ A contract stands in that file before its claim is measured; here nothing is dec
 """
 
 import math
+import operator
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from ._checks import require
 from .notebook import markdown
 
 VERDICTS = ("holds", "holds in part", "does not hold here", "undecided", "not tested")
-SIGNS = {"<": "__lt__", ">": "__gt__", "<=": "__le__", ">=": "__ge__"}
+SIGNS = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
 
 Figure = float | Sequence
 Conditions = Mapping[str, str]
@@ -63,11 +64,6 @@ class Claim:
         if all(fails):
             return "does not hold here"
         return "holds in part" if any(holds) and any(fails) else "undecided"
-
-    @property
-    def criterion(self) -> str:
-        """What decides, figure by figure, in words."""
-        return "; ".join(f"{words}: {self.bounds(name)}" for name, words in self.figures.items())
 
     def bounds(self, figure: str) -> str:
         """The conditions on one figure, as "holds < 0.05, fails > 0.5"."""
@@ -147,7 +143,7 @@ def meets(numbers: Mapping[str, list[float]], conditions: Conditions) -> bool:
     """Whether all numbers of each figure meet its condition, such as "> 0.95"."""
     for name, condition in conditions.items():
         sign, bound = condition.split()
-        if not all(getattr(number, SIGNS[sign])(float(bound)) for number in numbers[name]):
+        if not all(SIGNS[sign](number, float(bound)) for number in numbers[name]):
             return False
     return True
 

@@ -11,16 +11,15 @@ import os
 import re
 import subprocess
 import sys
-import threading
 import zipfile
 from html.parser import HTMLParser
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
 import yaml
+from conftest import served
 
 pytestmark = pytest.mark.site
 
@@ -52,16 +51,8 @@ PAGES = toc_pages(TOC)
 @pytest.fixture(scope="session")
 def origins():
     """Where the site can be read from: a local server, and the disk."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(SITE)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield {"http": f"http://127.0.0.1:{server.server_port}", "file": SITE.as_uri()}
-    server.shutdown()
-    server.server_close()
+    with served(SITE) as addresses:
+        yield addresses
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
 """The page of claims: one card a claim, with its verdict as a chip, a tally, and room for filters.
 
 What is claimed, and what would decide it, stands in mih_utils/claims.yml; what was measured, and
-the verdict, come from the outputs of the chapters' cells tagged "claims". A chapter whose table has
-no contracts is read from that table. With `:paper-scale:`, a file of tools/paper_scale.py, a card
-also says what came out at the paper's scale, once there is that file. All of it is written beside
-the page as claims.json.
+the verdict, come from the outputs of the chapters' cells tagged "claims". With `:paper-scale:`, a
+file of tools/paper_scale.py, a card also says what came out at the paper's scale, once there is
+that file. All of it is written beside the page as claims.json.
 """
 
 import json
@@ -56,12 +55,11 @@ class Claims(SphinxDirective):
     option_spec = {"paper-scale": directives.unchanged_required}  # noqa: RUF012
 
     def run(self):
-        path = project_root(self.env.app) / PACKAGE / "claims.yml"
-        self.env.note_dependency(str(path))
+        self.env.note_dependency(str(contracts_file(self.env.app)))
         board = ClaimsBoard()
         self.set_source_info(board)
         board["paper_scale"] = self.paper_scale()
-        for name, claim in yaml.safe_load(path.read_text(encoding="utf8")).items():
+        for name, claim in contracts_of(self.env.app).items():
             statement = nodes.container("", *self.parsed(claim["statement"]), name=name)
             board += [statement, self.contract(claim)]
         return [board]
@@ -144,12 +142,10 @@ class FillBoard(SphinxPostTransform):
 
     def run(self, **kwargs):
         for board in list(self.document.findall(ClaimsBoard)):
+            contracts = contracts_of(self.app)
             chapters = sorted(d for d in self.env.found_docs if chapter_file(self.app, d))
-            findings = with_untested(self.app, {d: findings_of(self.app, d) for d in chapters})
-            cards = []
-            for doc in chapters:
-                cards += self.from_contracts(board, doc, findings[doc])
-                cards += [] if findings[doc] else self.from_table(doc)
+            findings = with_untested(contracts, {d: findings_of(self.app, d) for d in chapters})
+            cards = [c for doc in chapters for c in self.cards(board, doc, findings[doc])]
             for made in cards:
                 self.name_chapter(made)
             kinds = [next(k for k in WORDS if f"mih-is-{k}" in made["classes"]) for made in cards]
@@ -158,14 +154,14 @@ class FillBoard(SphinxPostTransform):
                 [
                     nodes.raw("", tally(kinds), format="html"),
                     grid,
-                    *self.as_json(findings, board["paper_scale"]),
+                    *self.as_json(contracts, findings, board["paper_scale"]),
                 ]
             )
             if next(self.document.findall(nodes.math), None):
                 self.env.get_domain("math").data["has_equations"][self.env.docname] = True
 
-    def from_contracts(self, board, docname, findings):
-        """Cards of a chapter whose table has contracts, in the order of its table."""
+    def cards(self, board, docname, findings):
+        """Cards of a chapter, in the order of its table."""
         every = list(board.children)
         named = {s["name"]: (s, c) for s, c in zip(every[::2], every[1::2], strict=True)}
         for finding in findings:
@@ -180,13 +176,6 @@ class FillBoard(SphinxPostTransform):
             content = (says, measured, *more, contract)
             yield card(docname, finding["verdict"], *content, name=finding["id"])
 
-    def from_table(self, docname):
-        """Cards from the table of a chapter."""
-        for cell in self.env.get_doctree(docname).findall(nodes.container):
-            if "tag_claims" in cell["classes"]:
-                for table in list(cell.findall(nodes.table))[:1]:
-                    yield from cards_of(table, docname)
-
     def name_chapter(self, made):
         docname = made["chapter"]
         number = self.env.toc_secnumbers.get(docname, {}).get("", ("",))[0]
@@ -197,11 +186,10 @@ class FillBoard(SphinxPostTransform):
         made.next_node(nodes.paragraph).append(link)
         del made.attributes["chapter"]
 
-    def as_json(self, findings, paper_scale):
+    def as_json(self, contracts, findings, paper_scale):
         """Write claims.json beside the page, and link it there."""
         if self.app.builder.format != "html":
             return []
-        contracts = contracts_of(self.app)
         found = [
             contracts[one["id"]] | {"chapter": docname} | one
             for docname, some in findings.items()
@@ -217,15 +205,18 @@ class FillBoard(SphinxPostTransform):
         return [nodes.raw("", link, format="html")]
 
 
+def contracts_file(app) -> Path:
+    return project_root(app) / PACKAGE / "claims.yml"
+
+
 def contracts_of(app) -> dict:
-    path = project_root(app) / PACKAGE / "claims.yml"
-    return yaml.safe_load(path.read_text(encoding="utf8"))
+    return yaml.safe_load(contracts_file(app).read_text(encoding="utf8"))
 
 
-def with_untested(app, findings: dict[str, list]) -> dict[str, list]:
-    """Add, to chapters with contracts, those that nobody tested and that are in no table."""
+def with_untested(contracts: dict, findings: dict[str, list]) -> dict[str, list]:
+    """Add, to chapters that were run, the claims that nobody tested and that are in no table."""
     shown = {one["id"] for some in findings.values() for one in some}
-    waiting = {n: c for n, c in contracts_of(app).items() if "not_tested" in c and n not in shown}
+    waiting = {n: c for n, c in contracts.items() if "not_tested" in c and n not in shown}
     for docname, some in findings.items():
         number = int(Path(docname).name[:2])
         some += [

@@ -8,8 +8,11 @@ JavaScript or of a style sheet runs nothing, and an edit of a module runs who ca
 
 import ast
 import hashlib
+import importlib
 import os
 import shutil
+import sys
+import types
 from functools import cache
 from pathlib import Path
 
@@ -171,6 +174,17 @@ def project_root(app) -> Path:
     """The folder of the package: the book is built there, or in a staged copy further down."""
     src = Path(app.srcdir)
     return next(p for p in (src, *src.parents) if (p / PACKAGE).is_dir())
+
+
+def viz_module(root: Path, name: str) -> types.ModuleType | None:
+    """A module of mih_utils.viz, read without importing the package (and torch), if it is there."""
+    folder = root / PACKAGE / "viz"
+    if not (folder / f"{name}.py").is_file():
+        return None
+    package = types.ModuleType("mih_viz_files")
+    package.__path__ = [str(folder)]
+    sys.modules["mih_viz_files"] = package
+    return importlib.import_module(f"mih_viz_files.{name}")
 
 
 def chapter_file(app, docname: str) -> Path | None:

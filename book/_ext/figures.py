@@ -5,27 +5,18 @@ page itself. Colours that the book's style uses become CSS variables, with the p
 fallback, so that a figure that was saved on its own still has all of them.
 """
 
-import importlib.util
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from docutils import nodes
+from execution import viz_module
 
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "{http://www.w3.org/1999/xlink}href"
 ROOT = next(p for p in Path(__file__).resolve().parents if (p / "mih_utils").is_dir())
 
-
-def book_style():
-    """mih_utils.viz.style, read without importing the package (and torch)."""
-    spec = importlib.util.spec_from_file_location("mih_style", ROOT / "mih_utils/viz/style.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-STYLE = book_style()
+STYLE = viz_module(ROOT, "style")
 COLOUR = re.compile(r"(?<![\w(-])(#[0-9a-fA-F]{6}|#[0-9a-fA-F]{3}|black|white)\b(?!\))")
 NUMBER = re.compile(r"-?\d+\.\d{3,}")
 # Root signs stand in a font of their own, whose glyphs are larger than those of the page's

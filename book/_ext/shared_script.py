@@ -7,13 +7,10 @@ edit of them is in the pages after a rebuild that runs no notebook.
 
 import base64
 import hashlib
-import importlib
 import re
-import sys
-import types
 from pathlib import Path
 
-from execution import project_root
+from execution import project_root, viz_module
 
 PICTURE = re.compile(r'<img class="(mih|lab)-fallback"([^>]*?) src="data:image/png;base64,([^"]*)"')
 STYLE = re.compile(r'<style data-mih="[\w-]*style">.*?</style>', re.DOTALL)
@@ -23,19 +20,8 @@ SCRIPTS = {  # the name of each in the outputs of cells: its file
 }
 
 
-def assets(root: Path):
-    """The module that joins script and style, read without importing the package (and torch)."""
-    folder = root / "mih_utils/viz"
-    if not (folder / "assets.py").is_file():
-        return None
-    package = types.ModuleType("mih_viz_files")
-    package.__path__ = [str(folder)]
-    sys.modules["mih_viz_files"] = package
-    return importlib.import_module("mih_viz_files.assets")
-
-
 def write_files(app):
-    module = assets(project_root(app))
+    module = viz_module(project_root(app), "assets")  # joins script and style
     if app.builder.format != "html" or module is None:
         return
     folder = Path(app.outdir, "_static")

@@ -1,6 +1,5 @@
 """Recipes and sweeps as jobs: the same files from one process, two, and a Dask cluster."""
 
-import logging
 import os
 import signal
 import sys
@@ -61,20 +60,6 @@ def made(monkeypatch, tmp_path):
         return tmp_path
 
     return make
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    distributed = pytest.importorskip("distributed", reason="the extra [cluster] is not installed")
-    cluster = distributed.LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        dashboard_address=None,
-        worker_dashboard_address=None,
-        silence_logs=logging.CRITICAL,
-    )
-    yield cluster
-    cluster.close()
 
 
 def test_in_one_process(made):

@@ -1,6 +1,5 @@
 """Jobs give the same wherever they run, and a worker that dies costs no result."""
 
-import logging
 import math
 import os
 import signal
@@ -40,20 +39,6 @@ def jobs(monkeypatch):
     import jobs
 
     return jobs
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    distributed = pytest.importorskip("distributed", reason="the extra [cluster] is not installed")
-    cluster = distributed.LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        dashboard_address=None,
-        worker_dashboard_address=None,
-        silence_logs=logging.CRITICAL,
-    )
-    yield cluster
-    cluster.close()
 
 
 def test_one_process_gives_the_results_in_order(jobs):

@@ -150,7 +150,6 @@ def test_an_unknown_part_is_refused(tmp_path, capsys):
 
 
 def test_claims_are_checked_by_their_contracts(work):
-    pytest.importorskip("mih_utils.claims", reason="no contracts yet")
     densities = {"own": 1e-4, "exact": 1e-9, "late": 1e-6, "alone": 9.9e-5}
     for seed in TINY.seeds:
         work.run(f"line123-net-{seed}", lambda work: {"steps": 1})

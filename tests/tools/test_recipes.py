@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
-from recipes import floor, law, mnist_gate, points, shapes_seeds, steepness, trends_2d
+from recipes import floor, gaussian_2d, law, mnist_gate, points, shapes_seeds, steepness, trends_2d
 
 import artifacts
 
@@ -51,7 +51,7 @@ def test_steepness_has_six_settings_and_three_seeds(stored):
 
 def test_trends_ask_the_exact_score_once_a_setting(stored):
     arrays, use = stored
-    asked = use(trends_2d, {what: np.array(1.0) for what in trends_2d.MEASURES})
+    asked = use(trends_2d, {what: np.array(1.0) for what in gaussian_2d.MEASURES})
     trends_2d.make_trends()
     assert arrays["chain/middle"].shape == (6, 3) and arrays["imbalance/exact_width"].shape == (6,)
     exact = [settings for settings in asked if settings["seed"] is None]

@@ -1,13 +1,11 @@
 """The laboratory in a real browser, without a network: from a server, from the disk, in a frame."""
 
-import functools
 import html
 import json
 import statistics
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from conftest import served
 
 import mih_utils as mih
 from mih_utils.viz.assets import lab_script
@@ -36,15 +34,8 @@ def sites(tmp_path_factory):
     (folder / "lab.html").write_text(page, encoding="utf8")
     (folder / "frame.html").write_text(f"{look}<body>{frame}</body>", encoding="utf8")
 
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield {"http": f"http://127.0.0.1:{server.server_port}", "file": folder.as_uri()}
-    server.shutdown()
-    server.server_close()
+    with served(folder) as addresses:
+        yield addresses
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ FACTORS = {
     "steps": [2500, 5000, 10_000, 20_000],
 }
 SAMPLING_STEPS = [50, 100, 250, 1000]
+MEASURES = ("middle", "outside", "width")
 
 
 def make_net(data, seed):
@@ -127,23 +128,29 @@ def runs_of_sweep():
             yield "chain", steps, seed, {**BASE, "seed": seed, "chain": steps}
 
 
+def by_factor(found, factors, seeds, sign):
+    """The runs of a sweep, by (factor, value, seed), as arrays: FACTOR, FACTOR WHAT and FACTOR
+    exact_WHAT, with a sign between."""
+    arrays = {}
+    for factor, values in factors.items():
+        arrays[factor] = np.array(values)
+        for what in MEASURES:
+            rows = [[found[factor, v, seed][what] for seed in seeds] for v in values]
+            arrays[f"{factor}{sign}{what}"] = np.array(rows, dtype=float)
+            exact = [found[factor, v, None][what] for v in values]
+            arrays[f"{factor}{sign}exact_{what}"] = np.array(exact, dtype=float)
+    return arrays
+
+
 def make_sweeps():
     """Four factors and the number of sampling steps: NAME_middle, NAME_outside and NAME_width of
     shape (values, seeds), and NAME_exact_… of shape (values,) for the exact score."""
     found = {}
     for factor, value, seed, settings in tqdm(list(runs_of_sweep()), "sweep"):
         found[factor, value, seed] = kept(one_run, settings, DENSITY_CODE)
-    arrays = {}
-    for factor, values in {**FACTORS, "chain": SAMPLING_STEPS}.items():
-        arrays[factor] = np.array(values)
-        for what in ("middle", "outside", "width"):
-            rows = [[found[factor, v, seed][what] for seed in SEEDS] for v in values]
-            arrays[f"{factor}_{what}"] = np.array(rows, dtype=float)
-            exact = [found[factor, v, None][what] for v in values]
-            arrays[f"{factor}_exact_{what}"] = np.array(exact, dtype=float)
     save(
         "grid25-sweeps",
-        arrays,
+        by_factor(found, {**FACTORS, "chain": SAMPLING_STEPS}, SEEDS, "_"),
         sweep_mixture(BASE["std"], 1),
         seed=list(SEEDS),
         seconds=sum(float(run["seconds"]) for run in found.values()),

@@ -4,11 +4,10 @@ The contracts grid-points, grid-std, grid-imbalance and grid-chain are in mih_ut
 run yet: 57 networks of 20,000 steps, about two minutes each on a quiet core.
 """
 
-import numpy as np
 from tqdm import tqdm
 
 from .common import SCHEDULE, kept, save
-from .gaussian_2d import BASE, BATCH, DENSITY_CODE, one_run, sweep_mixture
+from .gaussian_2d import BASE, BATCH, DENSITY_CODE, by_factor, one_run, sweep_mixture
 
 SEEDS = (10, 11, 12)
 FACTORS = {
@@ -17,7 +16,6 @@ FACTORS = {
     "imbalance": [1, 2, 4, 8, 16, 25],
     "chain": [100, 150, 250, 400, 650, 1000],
 }
-MEASURES = ("middle", "outside", "width")
 CODE = [*DENSITY_CODE, __file__]
 
 
@@ -31,17 +29,9 @@ def make_trends(name="grid25-trends"):
     """FACTOR (values,), FACTOR/WHAT (values, seeds), FACTOR/exact_WHAT (values,)."""
     cases = [(f, v, s) for s in (*SEEDS, None) for f, values in FACTORS.items() for v in values]
     found = {case: kept(one_run, settings_of(*case), CODE) for case in tqdm(cases, "trends")}
-    arrays = {}
-    for factor, values in FACTORS.items():
-        arrays[factor] = np.array(values)
-        for what in MEASURES:
-            rows = [[found[factor, v, seed][what] for seed in SEEDS] for v in values]
-            arrays[f"{factor}/{what}"] = np.array(rows, dtype=float)
-            exact = [found[factor, v, None][what] for v in values]
-            arrays[f"{factor}/exact_{what}"] = np.array(exact, dtype=float)
     save(
         name,
-        arrays,
+        by_factor(found, FACTORS, SEEDS, "/"),
         sweep_mixture(BASE["std"], 1),
         seed=list(SEEDS),
         seconds=sum(float(run["seconds"]) for run in found.values()),
