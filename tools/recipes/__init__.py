@@ -5,10 +5,8 @@ run that was stopped goes on there, as long as its code stays the same. A result
 contract in mih_utils/claims.yml, which is written first. Recipes that have not run, or not as long
 as their contract says, in the order in which they would decide most, with hours on one quiet core:
 
-line123-detector   Hal on the line's new networks, for three contracts: 0.2
-line123-steepness  networks that pass the gate, for three contracts: 0.7
-grid25-detector, diamond25-detector, diamond25-when  in the plane: 0.3
 shapes32-seeds     two more networks of 32 pixels, and 2,048 exact images: 1
+line123-steepness  the narrowest modes with a training long enough to pass the gate: 1
 line123-points     seven more seeds (SEEDS), for the verdict of ten: 0.6
 grid25-trends      six settings a factor, in the plane: 2
 mnist-gate         a first generation of digits that is good enough to go on from: 1

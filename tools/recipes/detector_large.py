@@ -28,8 +28,6 @@ WANTED = 0.97  # the share that the threshold aims at on one half
 SAMPLES = {"line123": 300_000, "grid25": 250_000, "diamond25": 250_000}
 SEEDS = {"line123": (3, 4, 5), "grid25": (0, 1, 2), "diamond25": (0, 1, 2)}
 DRAWN = 700  # and the seed: the generator that draws the samples
-LEADS = {"line123": 2_000_000, "grid25": 600_000, "diamond25": 600_000}  # of seeds 0 to 2, drawn
-LEADS_DRAWN = 500  # by these, before the contracts were written
 BLOCK = 50_000
 NOISE_ONLY = 300
 DATA = {"line123": gaussian_1d.line([1, 2, 3]), **gaussian_2d.DATA}
@@ -125,51 +123,31 @@ def one_network(data, seed, n, drawn):
     }
 
 
-def collected(data, seeds, n, drawn, prefix=""):
-    """Of each seed: seed S/rows (windows + 1, 7), the last row the distance to a training point;
-    counts, histograms, hallucinations; samples of the first seed. And the seconds."""
+def make_large(data):
+    """New samples of the networks of a contract. Of each seed: seed S/rows (windows + 1, 7),
+    the last row the distance to a training point; counts, histograms, hallucinations; samples of
+    the first seed."""
     arrays, seconds = {}, 0.0
+    seeds, n = SEEDS[data], SAMPLES[data]
     for seed in tqdm(seeds, data):
-        settings = {"data": data, "seed": seed, "n": n, "drawn": drawn}
+        settings = {"data": data, "seed": seed, "n": n, "drawn": DRAWN}
         found = kept(one_network, settings, CODE)
         seconds += float(found["seconds"])
-        case = f"{prefix}seed {seed}"
         for what in ("rows", "bad", "histogram"):
-            arrays[f"{case}/{what}"] = found[what]
+            arrays[f"seed {seed}/{what}"] = found[what]
         for what in ("bad_distance", "bad_log10_hal"):
-            arrays[f"{case}/{what}"] = found[what].astype(np.float16)
+            arrays[f"seed {seed}/{what}"] = found[what].astype(np.float16)
         if seed == seeds[0]:
             for what in ("x", "good_x", "good_log10_hal"):
-                arrays[f"{case}/{what}"] = found[what].astype(np.float32)
-    return arrays | {"edges": found["edges"]}, seconds
-
-
-def make_large(data):
-    """New samples of the networks that a contract names."""
-    arrays, seconds = collected(data, SEEDS[data], SAMPLES[data], DRAWN)
-    training, samples = TRAINING[data], SAMPLES[data]
-    save_scores(f"{data}-detector", arrays, DATA[data], SEEDS[data], seconds, training, samples)
-
-
-def make_leads(name="detector-large"):
-    """The same of the stored networks of all three, each array under DATA, before the contracts."""
-    arrays, seconds = {}, 0.0
-    for data, n in LEADS.items():
-        more, spent = collected(data, (0, 1, 2), n, LEADS_DRAWN, f"{data}, ")
-        arrays, seconds = arrays | more, seconds + spent
-    save_scores(name, arrays, DATA["grid25"], (0, 1, 2), seconds, TRAINING, LEADS)
-
-
-def save_scores(name, arrays, mixture, seeds, seconds, training, samples):
-    """Keep what was collected."""
+                arrays[f"seed {seed}/{what}"] = found[what].astype(np.float32)
     save(
-        name,
-        arrays,
-        mixture,
+        f"{data}-detector",
+        arrays | {"edges": found["edges"]},
+        DATA[data],
         seed=list(seeds),
         seconds=seconds,
-        training=training,
-        samples=samples,
+        training=TRAINING[data],
+        samples=n,
         windows=WINDOWS,
         wanted=WANTED,
         k=K,
@@ -177,7 +155,4 @@ def save_scores(name, arrays, mixture, seeds, seconds, training, samples):
     )
 
 
-RECIPES = {
-    **{f"{data}-detector": (make_large, data) for data in SAMPLES},
-    "detector-large": (make_leads,),
-}
+RECIPES = {f"{data}-detector": (make_large, data) for data in SAMPLES}
