@@ -142,11 +142,12 @@ test("in slices, a message is heard between two of them", async () => {
 
 test("a link says all settings, and what it cannot mean is passed over", () => {
   const settings = { ...defaults(), modes: [0.5, 2, 4.25], net: 128, seed: 42, sampler: "ddim", level: 0.3 };
-  assert.deepEqual(fromHash(toHash(settings, 700, ["seed", "menu"])), { settings, at: 700, hide: ["seed", "menu"] });
+  const taken = { drops: ["many", 0.5, -1], hide: ["seed", "menu"] };
+  assert.deepEqual(fromHash(toHash(settings, 700, taken)), { settings, at: 700, ...taken });
   for (const hash of ["", "#", "#the-question", "#other=1"]) assert.equal(fromHash(hash), null);
-  const damaged = "#lab=modes:1,x;net:65;seed:-1;rate:nan;chain;at:1e9;__proto__:1;%zz&hide=everything,seed";
+  const damaged = "#lab=modes:1,x;net:65;seed:-1;rate:nan;chain;at:1e9;drop:9,x;who:me;__proto__:1;%zz&hide=everything,seed";
   assert.deepEqual(fromHash(damaged).settings, defaults());
-  assert.deepEqual(fromHash("#lab=modes:1,x;net:65;seed:-1;at:1000000000&hide=everything,seed"), { settings: defaults(), at: defaults().steps, hide: ["seed"] });
+  assert.deepEqual(fromHash("#lab=modes:1,x;net:65;seed:-1;at:1000000000&hide=everything,seed"), { settings: defaults(), at: defaults().steps, drops: [], hide: ["seed"] });
   assert.deepEqual(fromHash("#lab=modes:3,1,2").settings.modes, [1, 2, 3]);
   assert.deepEqual(fromHash("#lab=modes:1,2,3,4,5,6").settings.modes, defaults().modes);
   for (const name of CONTROLS) assert.deepEqual(fromHash(`#hide=${name}`).hide, [name]);

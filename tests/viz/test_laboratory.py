@@ -297,6 +297,7 @@ def test_a_link_holds_the_whole_state(visit, sites):
         "seed": 11,
         "level": 0.6,
         "tab": "gap",
+        "who": "learned",
     }
     opened = visit(link.removeprefix(sites["file"] + "/lab.html"))
     until(opened, "!lab.demo && lab.state.step === 30 && lab.state.learned?.step === 30")
@@ -377,6 +378,23 @@ def test_points_are_dropped_by_hand_and_by_key(visit):
     until(page, "lab.state.flow.between.length === 24")
     press(page, "Drop 100 points")
     until(page, "lab.state.flow.between.length === 124")
+
+
+def test_a_link_holds_the_dropped_points(visit, sites):
+    page = visit(SMALL)
+    trained(page, 20)
+    page.get_by_label("Denoiser").select_option("exact answer")  # drops 100
+    until(page, "lab.state.flow.who === 'exact' && lab.state.flow.between.length === 100")
+    page.locator("[data-name=chains] canvas").press("ArrowUp")
+    page.locator("[data-name=chains] canvas").press("Enter")
+    until(page, "lab.state.flow.between.length === 112")
+    link = ask(page, "lab.address()")
+    assert "drop:many,0.1" in link and "who:exact" in link
+    opened = visit(link.removeprefix(sites["file"] + "/lab.html"))
+    until(opened, "lab.state.flow?.dropped && lab.state.flow.between.length === 112")
+    ends = "Array.from(lab.state.flow.columns.at(-1).x)"
+    assert ask(opened, ends) == ask(page, ends)
+    assert opened.get_by_label("Denoiser").input_value() == "exact"
 
 
 def test_numbers_and_a_picture_can_be_taken_along(visit):

@@ -22,7 +22,7 @@ export class Engine {
     this.work = null;
   }
 
-  // {type: build, settings, build} | {sampler} | {level} | {train, until} | {pause} | {step} | {drop, who, starts | n}
+  // {type: build, settings, build} | {sampler} | {level} | {train, until} | {pause} | {step} | {drop, who, number, starts | n}
   receive(message) {
     if (message.type === "build") return this.build(message.settings, message.build);
     if (!this.training) return;
@@ -52,7 +52,7 @@ export class Engine {
     this.network = new Network(this.kernel, net, chain, new Random(seed, "weights"));
     this.data = this.mixture.sample(points, new Random(seed, "data"));
     this.training = new Training(this.network, this.data, this.mixture, this.schedule, { steps, lr: rate, seed });
-    Object.assign(this, { level, running: false, stepping: false, until: 0, reported: 0, dropped: 0, drops: [], lastReport: 0, nextMeasure: 0 });
+    Object.assign(this, { level, running: false, stepping: false, until: 0, reported: 0, drops: [], lastReport: 0, nextMeasure: 0 });
     this.stale = { exact: true, density: true, chains: true, staircase: true };
     this.work = this.life();
     this.post({ type: "built", data: this.data, range: this.range, gaps: this.gaps, wasm: this.kernel.wasm });
@@ -134,8 +134,8 @@ export class Engine {
     yield* this.ways("learned", starts, random, false);
   }
 
-  *drop({ who, starts, n }) {
-    const random = new Random(this.seed, `drop ${(this.dropped += 1)}`);
+  *drop({ who, number, starts, n }) {
+    const random = new Random(this.seed, `drop ${number}`);
     yield* this.ways(who, starts ?? Array.from({ length: n }, () => random.normal()), random, true);
   }
 

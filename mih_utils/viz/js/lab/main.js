@@ -49,13 +49,14 @@ class Laboratory {
     this.hide = said ? said.hide : [];
     this.calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.mark = this.builds = 0;
+    this.drops = [];  // what was dropped on the network as it is: starts, or "many"
     this.parts = build(root, this.actions());
     this.controls();
     root.querySelectorAll("[data-name]").forEach((element) => { if (this.hide.includes(element.dataset.name)) element.remove(); });
     if (this.hide.includes(this.settings.tab)) this.settings.tab = Object.keys(this.parts.tabs).find((name) => !this.hide.includes(name)) ?? "gap";
     this.showDemo();
     this.watch();
-    if (said && said.at !== null) this.replay(said.at);
+    if (said && said.at !== null) this.replay(said.at, said.drops);
     else if (said && toHash(said.settings, 0) !== toHash(defaults(), 0)) this.begin();
   }
 
@@ -105,8 +106,11 @@ class Laboratory {
       this.showLevel();
     });
     parts.panels.staircase.section.append(this.level.row);
-    this.who = select("who", "Denoiser", [["learned", "network"], ["exact", "exact answer"]], "learned", () => this.drop({ n: DROP.many }));
-    this.dropper = button(`Drop ${DROP.many} points`, () => this.drop({ n: DROP.many }));
+    this.who = select("who", "Denoiser", [["learned", "network"], ["exact", "exact answer"]], settings.who, (who) => {
+      settings.who = who;
+      this.drop("many");
+    });
+    this.dropper = button(`Drop ${DROP.many} points`, () => this.drop("many"));
     parts.panels.chains.section.append(make("div", { class: "lab-row" }, this.dropper, this.who));
     this.noiseEnd(parts.panels.chains.canvas);
   }
@@ -117,7 +121,7 @@ class Laboratory {
     canvas.setAttribute("role", "slider");
     canvas.setAttribute("data-lm-suppress-shortcuts", "true");
     Object.entries({ min: -3, max: 3, now: 0 }).forEach(([name, value]) => canvas.setAttribute(`aria-value${name}`, value));
-    const here = () => this.drop({ starts: Array(DROP.few).fill(this.mark) });
+    const here = () => this.drop(this.mark);
     canvas.addEventListener("click", (event) => {
       const pen = { width: canvas.clientWidth, height: canvas.clientHeight }, box = flowBox(pen), [low, high] = flowRange(this.state);
       if (event.offsetX > box.left + box.w) return;
@@ -207,6 +211,7 @@ class Laboratory {
     else if (message.type === "stopped") {
       this.running = this.replaying = false;
       this.announce = true;
+      this.dropAgain();
     }
     if (state.step > 100 && this.guideAt < 2) this.guide(2, true);
     this.showControls();
@@ -247,18 +252,32 @@ class Laboratory {
   }
 
   // To the state a link was made from: the same settings, the same seed, so many steps.
-  replay(at) {
+  replay(at, drops) {
     this.begin();
     this.tab(this.settings.tab);
     this.replaying = this.running = at > 0;
+    this.waiting = drops;
     if (at) this.engine.send({ type: "train", until: at });
+    else this.dropAgain();
     this.guide(2, true);
     this.root.scrollIntoView({ block: "start" });
   }
 
-  drop(what) {
+  // What the link dropped, once the network is what it was.
+  dropAgain() {
+    this.waiting?.forEach((start) => this.drop(start));
+    this.waiting = null;
+  }
+
+  // Points that start all together, or "many" from all over the noise.
+  drop(start) {
     this.begin();
-    this.engine.send({ type: "drop", who: this.who.querySelector("select").value, ...what });
+    const { who } = this.settings, on = `${this.builds} ${this.state.step} ${who}`, many = start === "many";
+    const lying = this.drops.reduce((sum, one) => sum + (one === "many" ? DROP.many : DROP.few), 0);
+    if (this.droppedOn !== on || lying >= DROP.most) this.drops = [];
+    this.droppedOn = on;
+    this.drops.push(start);
+    this.engine.send({ type: "drop", who, number: this.drops.length, ...(many ? { n: DROP.many } : { starts: Array(DROP.few).fill(start) }) });
   }
 
   set(name, value) {
@@ -411,7 +430,8 @@ class Laboratory {
   // Taking along
 
   address() {
-    return location.href.replace(/#.*/, "") + toHash(this.settings, this.demo ? 0 : this.state.step, this.hide);
+    const { flow, step } = this.state, drops = flow?.dropped && flow.step === step ? this.drops : [];
+    return location.href.replace(/#.*/, "") + toHash(this.settings, this.demo ? 0 : step, { hide: this.hide, drops });
   }
 
   async link() {

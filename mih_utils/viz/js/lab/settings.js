@@ -1,4 +1,4 @@
-// What a reader can set, and how a link says it: #lab=modes:1,2,3;net:64;at:800&hide=seed,menu
+// What a reader can set, and how a link says it: #lab=modes:1,2,3;net:64;at:800;drop:many,0.5&hide=seed,menu
 
 export const CHOICES = {
   points: [20, 50, 100, 500, 2000, 20000],
@@ -21,7 +21,7 @@ export const CONTROLS = [
 export function defaults() {
   return {
     modes: [1, 2, 3], width: 0.05, points: 2000, net: 64, rate: 0.005, steps: 2000, chain: 100,
-    sampler: "ddpm", seed: 1, level: 0.15, tab: "gap",
+    sampler: "ddpm", seed: 1, level: 0.15, tab: "gap", who: "learned",
   };
 }
 
@@ -40,34 +40,42 @@ function read(name, text) {
   if (name === "seed") return Number.isInteger(number) && inside(number, 0, 99999) ? number : undefined;
   if (name === "level") return inside(number, 0, 1) ? number : undefined;
   if (name === "at") return Number.isInteger(number) && number >= 0 ? number : undefined;
+  if (name === "who") return ["learned", "exact"].find((who) => who === text);
+  if (name === "drop") {
+    const drops = text.split(",").map((drop) => (drop === "many" ? drop : drop.trim() === "" ? NaN : Number(drop)));
+    return drops.length <= 50 && drops.every((drop) => drop === "many" || inside(drop, -3, 3)) ? drops : undefined;
+  }
   if (name === "tab") return ["gap", "chains", "staircase", "history"].find((tab) => tab === text);
   return undefined;
 }
 
-// {settings, at, hide} of a link's hash, or null if it says nothing of the laboratory. `at` is null,
-// or how far the training is to go. What cannot be understood is passed over.
+// {settings, at, drops, hide} of a link's hash, or null if it says nothing of the laboratory. `at` is
+// null, or how far the training is to go; drops: the starts of dropped points, or "many" for points
+// from all over the noise. What cannot be understood is passed over.
 export function fromHash(hash) {
   const parts = hash.replace(/^#/, "").split("&").map((part) => part.split("="));
   const values = Object.fromEntries(parts.filter((part) => part.length === 2));
   if (values.lab === undefined && values.hide === undefined) return null;
   const settings = defaults();
-  let at = null;
+  let at = null, drops = [];
   for (const item of plain(values.lab ?? "").split(";")) {
     const [name, text] = item.split(":");
     const value = text === undefined ? undefined : read(name, text);
     if (value === undefined) continue;
     if (name === "at") at = value;
+    else if (name === "drop") drops = value;
     else settings[name] = value;
   }
   const hide = plain(values.hide ?? "").split(",").filter((name) => CONTROLS.includes(name));
-  return { settings, at: at === null ? null : Math.min(at, settings.steps), hide };
+  return { settings, at: at === null ? null : Math.min(at, settings.steps), drops, hide };
 }
 
 function plain(text) {
   try { return decodeURIComponent(text); } catch { return ""; }
 }
 
-export function toHash(settings, at, hide = []) {
-  const items = Object.entries(settings).map(([name, value]) => `${name}:${value}`);
-  return `#lab=${[...items, `at:${at}`].join(";")}${hide.length ? `&hide=${hide}` : ""}`;
+export function toHash(settings, at, { hide = [], drops = [] } = {}) {
+  const items = Object.entries({ ...settings, at }).map(([name, value]) => `${name}:${value}`);
+  if (drops.length) items.push(`drop:${drops}`);
+  return `#lab=${items.join(";")}${hide.length ? `&hide=${hide}` : ""}`;
 }
