@@ -232,6 +232,12 @@ def unknown_in_address(page: Path, address: str) -> list[str]:
     )
     explorers = {spec["id"]: spec for spec in map(json.loads, specs) if "controls" in spec}
     (name, state), *parts = (part.split("=") for part in address.split("&"))
+    if name == "lab" and 'class="mih-lab' in page.read_text(encoding="utf8"):
+        known = re.findall(r"\w+", (ROOT / "mih_utils/viz/js/lab/settings.js").read_text())
+        items = [item.split(":")[0] for item in state.split(";")]
+        return sorted(
+            {*items, *(word for _, words in parts for word in words.split(","))} - {*known}
+        )
     if name not in explorers:
         return [f"{page.name}: no explorer {name}"]
     sizes = {control["name"]: control["size"] for control in explorers[name]["controls"]}
