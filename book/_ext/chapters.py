@@ -13,6 +13,7 @@ from sphinx.util.nodes import clean_astext
 
 WORDS_A_MINUTE = 180
 MINUTES = {"explorer": 1.5, "figure": 0.5, "question": 0.7}
+APART = {"Exercises", "Quiz", "The claims"}  # sections that take as long as one likes
 CITATION = """\
 @book{{mode-interpolation,
   title  = {{Mode Interpolation: why diffusion models hallucinate}},
@@ -78,14 +79,18 @@ def count_html(doctree, wanted: str) -> int:
 
 
 def minutes_of(doctree) -> int:
-    """Minutes to read: its words, and a while for each picture and each question."""
+    """Minutes to read: its words, and a while for each picture and each guess, exercises apart."""
+    doctree = doctree.deepcopy()
+    for section in list(doctree.findall(nodes.section)):
+        if section.parent and plain(section.next_node(nodes.title)) in APART:
+            section.parent.remove(section)
     words = sum(len(plain(p).split()) for p in doctree.findall(nodes.paragraph))
-    seconds = {
+    counts = {
         "explorer": count_html(doctree, 'class="mih-explorer"'),
         "figure": sum(1 for _ in doctree.findall(nodes.figure)),
-        "question": count_html(doctree, "mih-quiz") + count_html(doctree, "mih-predict"),
+        "question": count_html(doctree, "mih-predict"),
     }
-    return round(words / WORDS_A_MINUTE + sum(MINUTES[k] * n for k, n in seconds.items()))
+    return round(words / WORDS_A_MINUTE + sum(MINUTES[k] * n for k, n in counts.items()))
 
 
 # The line under a chapter's title
@@ -97,7 +102,7 @@ def add_run_line(app, doctree, docname):
         return
     section = doctree.next_node(nodes.section)
     tables = [c for c in doctree.findall(nodes.container) if "tag_run-info" in c["classes"]]
-    facts = [f"{page['minutes']} minutes"]
+    facts = [f'{page["minutes"]} minutes<span class="mih-roomy">, exercises apart</span>']
     if page["explorers"]:
         plural = "s" if page["explorers"] > 1 else ""
         facts.append(f"{page['explorers']} figure{plural} to play with")
