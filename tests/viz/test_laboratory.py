@@ -391,7 +391,10 @@ def test_a_link_holds_the_dropped_points(visit, sites):
     link = ask(page, "lab.address()")
     assert "drop:many,0.1" in link and "who:exact" in link
     opened = visit(link.removeprefix(sites["file"] + "/lab.html"))
-    until(opened, "lab.state.flow?.dropped && lab.state.flow.between.length === 112")
+    until(
+        opened,
+        "lab.state.learned && lab.state.flow?.dropped && lab.state.flow.between.length === 112",
+    )
     ends = "Array.from(lab.state.flow.columns.at(-1).x)"
     assert ask(opened, ends) == ask(page, ends)
     assert opened.get_by_label("Denoiser").input_value() == "exact"

@@ -135,6 +135,7 @@ export class Engine {
   }
 
   *drop({ who, number, starts, n }) {
+    this.stale.chains = false;  // what is dropped by hand is not replaced by what lies there by default
     const random = new Random(this.seed, `drop ${number}`);
     yield* this.ways(who, starts ?? Array.from({ length: n }, () => random.normal()), random, true);
   }
