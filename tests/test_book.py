@@ -227,12 +227,11 @@ def test_links_lead_somewhere(name):
 
 def unknown_in_address(page: Path, address: str) -> list[str]:
     """What an explorer's address (#name=control:position&hide=…) names and its page has not."""
-    specs = re.findall(
-        r'<script type="application/json">(.*?)</script>', page.read_text(encoding="utf8"), re.S
-    )
+    text = page.read_text(encoding="utf8")
+    specs = re.findall(r'<script type="application/json">(.*?)</script>', text, re.S)
     explorers = {spec["id"]: spec for spec in map(json.loads, specs) if "controls" in spec}
     (name, state), *parts = (part.split("=") for part in address.split("&"))
-    if name == "lab" and 'class="mih-lab' in page.read_text(encoding="utf8"):
+    if name == "lab" and 'class="mih-lab' in text:
         known = re.findall(r"\w+", (ROOT / "mih_utils/viz/js/lab/settings.js").read_text())
         items = [item.split(":")[0] for item in state.split(";")]
         return sorted(

@@ -398,6 +398,12 @@ def test_a_link_holds_the_dropped_points(visit, sites):
     ends = "Array.from(lab.state.flow.columns.at(-1).x)"
     assert ask(opened, ends) == ask(page, ends)
     assert opened.get_by_label("Denoiser").input_value() == "exact"
+    press(opened, "Settings")
+    opened.get_by_label("Sampler").select_option("DDIM")
+    until(opened, "!lab.state.flow.dropped")  # what lay there went with the sampler
+    press(opened, "Drop 100 points")
+    until(opened, "lab.state.flow.dropped")
+    assert ask(opened, "lab.drops") == ["many"]
 
 
 def test_numbers_and_a_picture_can_be_taken_along(visit):

@@ -6,8 +6,8 @@ contract in mih_utils/claims.yml, which is written first. Recipes that have not 
 as their contract says, in the order in which they would decide most, with hours on one quiet core:
 
 shapes32-seeds     two more networks of 32 pixels, and 2,048 exact images: 1
-line123-steepness  the narrowest modes with a training long enough to pass the gate: 1
-line123-points     seven more seeds (SEEDS), for the verdict of ten: 0.6
+line123-steepness  the narrowest two widths fail the gate: first give them more steps (TRAINING): 1
+line123-points     raise SEEDS to ten, for a verdict with power: 0.6
 grid25-trends      six settings a factor, in the plane: 2
 mnist-gate         a first generation of digits that is good enough to go on from: 1
 line123-floor      mass between the modes against width and training: 12

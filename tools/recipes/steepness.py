@@ -2,7 +2,7 @@
 
 The contracts line-distance, line-std and line-steepness are in mih_utils/claims.yml: six distances,
 six widths, new seeds. A first try with 5,000 steps of 256 made modes up to 2.5 times as wide as the
-data's; with these 8,000 of 512 it is the narrowest modes alone that fail the contracts' gate.
+data's; with these 8,000 of 512 networks on the two narrowest widths alone fail the contracts' gate.
 """
 
 import numpy as np

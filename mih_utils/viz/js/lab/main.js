@@ -272,7 +272,7 @@ class Laboratory {
   // Points that start all together, or "many" from all over the noise.
   drop(start) {
     this.begin();
-    const { who } = this.settings, on = `${this.builds} ${this.state.step} ${who}`, many = start === "many";
+    const { who, sampler } = this.settings, on = `${this.builds} ${this.state.step} ${who} ${sampler}`, many = start === "many";
     const lying = this.drops.reduce((sum, one) => sum + (one === "many" ? DROP.many : DROP.few), 0);
     if (this.droppedOn !== on || lying >= DROP.most) this.drops = [];
     this.droppedOn = on;

@@ -25,14 +25,15 @@ export function defaults() {
   };
 }
 
+const numeric = (text) => (text.trim() === "" ? NaN : Number(text));
 const inside = (value, low, high) => Number.isFinite(value) && value >= low && value <= high;
 
 // What each name may say; undefined for anything else.
 function read(name, text) {
-  const number = text.trim() === "" ? NaN : Number(text);
+  const number = numeric(text);
   if (name in CHOICES) return CHOICES[name].find((choice) => String(choice) === text);
   if (name === "modes") {
-    const modes = text.split(",").map((mode) => (mode.trim() === "" ? NaN : Number(mode)));
+    const modes = text.split(",").map(numeric);
     const ok = modes.length <= AXIS.most && modes.every((mode) => inside(mode, AXIS.low, AXIS.high));
     return ok ? modes.sort((a, b) => a - b) : undefined;
   }
@@ -42,7 +43,7 @@ function read(name, text) {
   if (name === "at") return Number.isInteger(number) && number >= 0 ? number : undefined;
   if (name === "who") return ["learned", "exact"].find((who) => who === text);
   if (name === "drop") {
-    const drops = text.split(",").map((drop) => (drop === "many" ? drop : drop.trim() === "" ? NaN : Number(drop)));
+    const drops = text.split(",").map((drop) => (drop === "many" ? drop : numeric(drop)));
     return drops.length <= 50 && drops.every((drop) => drop === "many" || inside(drop, -3, 3)) ? drops : undefined;
   }
   if (name === "tab") return ["gap", "chains", "staircase", "history"].find((tab) => tab === text);
