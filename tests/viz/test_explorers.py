@@ -87,6 +87,21 @@ def test_staircase_shows_the_exact_denoiser_and_the_networks(networks):
     assert 'class="mih-explorer"' in found._repr_html_()
 
 
+def test_the_staircase_marks_the_largest_error_where_there_are_steps():
+    """The slider runs from much noise to little; errors at more noise than that are no matter."""
+    levels = [0, 5, 20, 60]
+    alpha_bar = SCHEDULE.alpha_bar[levels]
+    assert [bool(a < 0.5) for a in alpha_bar] == [False, False, True, True]  # noise above 1
+    x_t = alpha_bar.sqrt().numpy()[:, None] * np.linspace(-1, 5, 80)
+    rows = zip(torch.from_numpy(x_t), alpha_bar, strict=True)
+    exact = np.stack([MIX.posterior_mean(x[:, None], float(a))[:, 0].numpy() for x, a in rows])
+    off = np.array([[0.1, 0.2, 0.3, 0.9], [0.4, 0.2, 0.3, 0.9]])[:, :, None]
+    found = mih.staircase_explorer(MIX, SCHEDULE, levels, x_t, exact + off, "net", ["a", "b"])
+    noise = found.controls[0]
+    assert [[noise.ticks[p] for p in marks] for marks in noise.marks] == [["t = 5"], ["t = 0"]]
+    assert [chip.at for chip in found.chips] == [{0: 3, 1: 1}, {0: 2, 1: 0}]
+
+
 # In the plane
 
 

@@ -221,19 +221,20 @@ def staircase_explorer(
     arrays, where = _staircase_arrays(mixture, schedule, levels, x_t, learned)
     likely = arrays["density"] > 1e-3 * arrays["density"].max(axis=1, keepdims=True)
     worst = np.abs(arrays["gap"] * likely).max(axis=2)  # (networks, levels)
+    stepped = _stepped(mixture, where)
     top = min(1.0, 1.1 * float(worst.max()))
     arrays["density"] *= 0.9 * top / arrays["density"].max(axis=1, keepdims=True)
     return Explorer(
         "staircase",
         title,
-        _staircase_controls(levels, label, settings, worst),
+        _staircase_controls(levels, label, settings, worst * stepped),
         _staircase_panels(mixture, top),
         arrays,
         [Said([0, 1], _staircase_sentences(mixture, levels, where, settings, worst))],
         "Explorer: the exact denoiser's staircase and the network's smooth version of it, "
         "at a noise level and a training that the reader chooses.",
         [{"label": "the data: modes, ± 3σ", "role": "data", "bar": True}],
-        _staircase_chips(worst, settings),
+        _staircase_chips(worst * stepped, settings),
     )
 
 
@@ -250,6 +251,18 @@ def _staircase_arrays(mixture, schedule, levels, x_t, learned) -> tuple[dict, li
     return arrays | {"gap": learned - exact}, where
 
 
+def _stepped(mixture: GaussianMixture, where: list[float]) -> np.ndarray:
+    """Levels at which the noise, on the scale of the data, is less than the modes are apart.
+
+    Only these have steps. With more noise any error of the network is large in x0_hat, which is
+    what it says about the noise divided by a small signal, and does no harm. (If none has: all.)
+    """
+    a = np.array(where)
+    apart = float(mixture.means[:, 0].sort().values.diff().min())
+    steps = (1 - a) / a < apart**2
+    return steps if steps.any() else ~steps
+
+
 def _staircase_controls(levels, label, settings, worst) -> list:
     noise = Slider(
         "noise level",
@@ -257,7 +270,7 @@ def _staircase_controls(levels, label, settings, worst) -> list:
         len(levels) - 1 - len(levels) // 8,
         marks=[[int(row.argmax())] for row in worst],
         marks_by=1,
-        marked="where this network is farthest from the exact answer",
+        marked="this network's largest error at noise below the modes' distance",
         marks_role="learned",
     )
     return [noise, Buttons(label, settings, len(settings) // 3)]
