@@ -50,7 +50,7 @@ from .artifacts import Artifact, ArtifactError, artifact
 from .notebook import Profile, markdown, notebook_setup, percent, percent_of, verdict
 from .claims import Claim, Finding, claim, claims_table, contracts
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 # Figures and explorers load matplotlib, so they are imported when they are first asked for.
 FIGURES = {

@@ -5,7 +5,6 @@ run that was stopped goes on there, as long as its code stays the same. A result
 contract in mih_utils/claims.yml, which is written first. Recipes that have not run, or not as long
 as their contract says, in the order in which they would decide most, with hours on one quiet core:
 
-shapes32-seeds     two more networks of 32 pixels, and 2,048 exact images: 1
 line123-steepness  the narrowest two widths fail the gate: first give them more steps (TRAINING): 1
 line123-points     raise SEEDS to ten, for a verdict with power: 0.6
 grid25-trends      six settings a factor, in the plane: 2
