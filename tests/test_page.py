@@ -36,7 +36,9 @@ PRUNE = """() => {
     seen.add(word.className);
   }
 }"""
-FADED_IN = "() => Promise.all(document.getAnimations().map(a => a.finished))"  # what was folded
+# What was folded has faded in; pictures that move for ever are not waited for.
+FADED_IN = """() => Promise.all(document.getAnimations()
+  .filter(a => a.effect.getComputedTiming().endTime < Infinity).map(a => a.finished))"""
 LOOKS_OF_AXE = {"http-light-1280": [], "http-dark-1280": ["color-contrast"], "http-dark-390": []}
 
 
