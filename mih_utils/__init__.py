@@ -47,7 +47,7 @@ from .recursion.widths import width_by_exact_chain
 from .artifacts import Artifact, ArtifactError, artifact
 
 # What every chapter says and does in the same way
-from .notebook import Profile, markdown, notebook_setup, percent, percent_of, verdict
+from .notebook import Profile, markdown, notebook_setup, percent, percent_of
 from .claims import Claim, Finding, claim, claims_table, contracts
 
 __version__ = "0.3.0"
@@ -63,7 +63,14 @@ FIGURES = {
     "viz.explorers.detector": ("threshold_explorer",),
     "viz.explorers.refits": ("refit_explorer",),
     "viz.explorers.generations": ("generations_explorer",),
-    "viz.figures": ("draw_bridges", "draw_images", "log_density", "mark_modes", "panels"),
+    "viz.figures": (
+        "draw_bridges",
+        "draw_images",
+        "legend_below",
+        "log_density",
+        "mark_modes",
+        "panels",
+    ),
     "viz.style": ("COLORS", "markdown_table", "scientific", "share", "use_style"),
 }
 _ROOM = {name: room for room, names in FIGURES.items() for name in names}

@@ -62,13 +62,6 @@ def markdown(text: str):
     return Markdown(text)
 
 
-def verdict(*conditions: bool, otherwise: str = "**does not hold here**") -> str:
-    """Say whether a claim holds: all of its conditions, only some, or (`otherwise`) none."""
-    if all(conditions):
-        return "holds"
-    return "**holds in part**" if any(conditions) else otherwise
-
-
 def percent(share: float, interval: tuple[float, float]) -> str:
     """Write a share with its interval: percent(0.951, (0.93, 0.97)) is "95.1% (93.0% – 97.0%)"."""
     low, high = interval

@@ -1,6 +1,5 @@
-"""What chapters share: the set-up, the profile, verdicts and shares in words."""
+"""What chapters share: the set-up, the profile, shares in words."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -53,13 +52,6 @@ def test_the_table_marks_this_run():
         shown = mih.Profile(full, "cpu").table([["net", "loaded", "trained"]])
         last = getattr(shown, "data", shown).strip().splitlines()[-1].split("|")
         assert ["✓" in last[2], "✓" in last[3]] == [not full, full]
-
-
-def test_verdicts():
-    assert mih.verdict(True) == mih.verdict(np.bool_(True), True) == "holds"
-    assert mih.verdict(True, False) == "**holds in part**"
-    assert mih.verdict(False, False) == "**does not hold here**"
-    assert mih.verdict(False, otherwise="not seen") == "not seen"
 
 
 def test_shares_in_words():

@@ -15,6 +15,12 @@ def panels(columns: int, *, height: float = 3.4, sharey: bool = False):
     return plt.subplots(1, columns, figsize=(width, height), sharey=sharey)
 
 
+def legend_below(ax, *, ncols: int = 2) -> None:
+    """Explain below a figure what the labels in one of its axes stand for, clear of the data."""
+    labelled = ax.get_legend_handles_labels()
+    ax.figure.legend(*labelled, loc="outside lower center", ncols=ncols)
+
+
 def mark_modes(ax, mixture, *, axis: str = "x") -> None:
     """Draw thin lines where the modes of a 1D mixture are."""
     line = ax.axvline if axis == "x" else ax.axhline

@@ -18,6 +18,18 @@ def ax():
     plt.close(figure)
 
 
+def test_a_legend_below_touches_no_axes():
+    figure, axes = plt.subplots(1, 2, layout="constrained")
+    axes[0].plot([0, 1], label="a line")
+    axes[0].plot([1, 0])
+    mih.legend_below(axes[0], ncols=1)
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["a line"]
+    assert legend.get_window_extent().y1 <= min(ax.get_tightbbox().y0 for ax in axes) + 1
+    plt.close(figure)
+
+
 def test_log_density_puts_the_first_coordinate_on_the_horizontal_axis(ax):
     grid = torch.linspace(-1, 1, 21)
     p = torch.zeros(21, 21)
