@@ -5,7 +5,6 @@ run that was stopped goes on there, as long as its code stays the same. A result
 contract in mih_utils/claims.yml, which is written first. Recipes that have not run, or not as long
 as their contract says, in the order in which they would decide most, with hours on one quiet core:
 
-line123-steepness  the narrowest two widths fail the gate: first give them more steps (TRAINING): 1
 grid25-trends      six settings a factor, in the plane: 2
 mnist-gate         a first generation of digits that is good enough to go on from: 1
 line123-floor      mass between the modes against width and training: 12
