@@ -27,7 +27,7 @@ from . import gaussian_1d
 from .common import save
 from .recursion import CHAIN, K, generations, seconds_of, stacked, trained
 
-SEEDS = range(10, 14)
+SEEDS = range(10, 20)
 CONTROL_SEEDS = SEEDS[:2]  # of the exact arms, whose samples alone differ
 GENERATIONS, POINTS, ENDLESS = 5, 10_000, 1_000_000
 TRAINING = {"steps": 4000, "batch": 256}
