@@ -5,7 +5,7 @@ A part is what the recipe asks `kept` for later: (function, settings, files of i
 
 from collections.abc import Iterator
 
-from recipes import gaussian_1d, gaussian_2d, points, when
+from recipes import gaussian_1d, points, trends_2d, when
 from recipes.common import CACHE, kept, key_of
 
 Part = tuple  # (function, settings, files)
@@ -20,8 +20,8 @@ def line() -> Iterator[Part]:
 
 
 def grid() -> Iterator[Part]:
-    for _, _, _, settings in gaussian_2d.runs_of_sweep():
-        yield gaussian_2d.one_run, settings, gaussian_2d.DENSITY_CODE
+    for _, _, _, settings in trends_2d.cases():
+        yield trends_2d.one_run, settings, trends_2d.CODE
 
 
 def training_points() -> Iterator[Part]:
@@ -36,7 +36,7 @@ def swaps() -> Iterator[Part]:
 
 PARTS = {
     "line123-sweeps": line,
-    "grid25-sweeps": grid,
+    "grid25-trends": grid,
     "line123-points": training_points,
     "line123-when": swaps,
 }

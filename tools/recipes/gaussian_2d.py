@@ -1,8 +1,7 @@
-"""Chapter 2: networks on the grid and the diamond, what they generate, and what moves the rate."""
+"""Chapter 2: networks on the grid and the diamond, and what they generate."""
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 import mih_utils as mih
 
@@ -15,18 +14,6 @@ DATA = {
     "diamond25": mih.GaussianMixture.diamond(5, spacing=2**0.5, std=0.05).standardised(),
 }
 DENSITY_CODE = [*code_of("density_2d", "census", "denoisers"), __file__]
-
-# What moves the rate: one factor is moved at a time, the others stay at BASE.
-BASE = {"points": 100_000, "std": 0.05, "imbalance": 1, "steps": 20_000}
-BATCH = 512
-FACTORS = {
-    "points": [300, 3000, 100_000],
-    "std": [0.05, 0.07, 0.1],
-    "imbalance": [1, 5, 25],
-    "steps": [2500, 5000, 10_000, 20_000],
-}
-SAMPLING_STEPS = [50, 100, 250, 1000]
-MEASURES = ("middle", "outside", "width")
 
 
 def make_net(data, seed):
@@ -89,78 +76,7 @@ def make_densities(data):
     )
 
 
-def sweep_mixture(std, imbalance):
-    """The grid, with every other mode `imbalance` times as heavy as its neighbours."""
-    weights = [imbalance if (i + j) % 2 else 1 for i in range(5) for j in range(5)]
-    return mih.GaussianMixture.grid(5, spacing=2, std=std, weights=weights).standardised()
-
-
-def measure(denoiser, chain, mixture):
-    """What the sweeps keep of a generated density."""
-    density = generated(denoiser, chain, mixture)
-    return {
-        "middle": np.array(middle_of_bridges(mixture, density)),
-        "outside": np.array(density.mass_outside(mixture, 6)),
-        "width": np.array(float(density.widths(mixture).mean())),
-    }
-
-
-def one_run(points, std, imbalance, steps, seed, chain):
-    """Train a network of the sweep (seed None: the exact score) and measure what it generates."""
-    mixture, schedule = sweep_mixture(std, imbalance), mih.Schedule.linear(**SCHEDULE)
-    if seed is None:
-        denoiser = mih.ExactDenoiser(mixture, schedule)
-    else:
-        denoiser = trained(mixture, points, steps, BATCH, seed)[0]
-    return measure(denoiser, schedule.ddpm(chain), mixture)
-
-
-def runs_of_sweep():
-    """(factor, value, seed, settings) of every run; the exact score's seed is None."""
-    for seed in (*SEEDS, None):
-        for factor, values in FACTORS.items():
-            for value in values:
-                settings = {**BASE, factor: value}
-                if seed is None:  # the exact score knows no training
-                    settings |= {"points": BASE["points"], "steps": BASE["steps"]}
-                yield factor, value, seed, settings | {"seed": seed, "chain": SCHEDULE["steps"]}
-        for steps in SAMPLING_STEPS:
-            yield "chain", steps, seed, {**BASE, "seed": seed, "chain": steps}
-
-
-def by_factor(found, factors, seeds, sign):
-    """The runs of a sweep, by (factor, value, seed), as arrays: FACTOR, FACTOR WHAT and FACTOR
-    exact_WHAT, with a sign between."""
-    arrays = {}
-    for factor, values in factors.items():
-        arrays[factor] = np.array(values)
-        for what in MEASURES:
-            rows = [[found[factor, v, seed][what] for seed in seeds] for v in values]
-            arrays[f"{factor}{sign}{what}"] = np.array(rows, dtype=float)
-            exact = [found[factor, v, None][what] for v in values]
-            arrays[f"{factor}{sign}exact_{what}"] = np.array(exact, dtype=float)
-    return arrays
-
-
-def make_sweeps():
-    """Four factors and the number of sampling steps: NAME_middle, NAME_outside and NAME_width of
-    shape (values, seeds), and NAME_exact_… of shape (values,) for the exact score."""
-    found = {}
-    for factor, value, seed, settings in tqdm(list(runs_of_sweep()), "sweep"):
-        found[factor, value, seed] = kept(one_run, settings, DENSITY_CODE)
-    save(
-        "grid25-sweeps",
-        by_factor(found, {**FACTORS, "chain": SAMPLING_STEPS}, SEEDS, "_"),
-        sweep_mixture(BASE["std"], 1),
-        seed=list(SEEDS),
-        seconds=sum(float(run["seconds"]) for run in found.values()),
-        training={**BASE, "batch": BATCH},
-        factors=FACTORS,
-    )
-
-
 RECIPES = {
     **{net_name(data, seed): (make_net, data, seed) for data in DATA for seed in SEEDS},
     **{f"{data}-densities": (make_densities, data) for data in DATA},
-    "grid25-sweeps": (make_sweeps,),
 }
