@@ -23,7 +23,10 @@ from recipes import (
     mnist_gate,
     points,
     recursion,
+    recursion_digits,
+    recursion_grid,
     recursion_line,
+    recursion_shapes,
     shapes,
     shapes_seeds,
     steepness,
@@ -49,7 +52,10 @@ RECIPES = {
     **digits.RECIPES,
     **recursion.RECIPES,
     **recursion_line.RECIPES,
+    **recursion_grid.RECIPES,
     **mnist_gate.RECIPES,
+    **recursion_digits.RECIPES,
+    **recursion_shapes.RECIPES,
 }
 
 

@@ -5,9 +5,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+
+import mih_utils as mih
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
-from recipes import floor, gaussian_2d, law, mnist_gate, points, shapes_seeds, steepness, trends_2d
+from recipes import (
+    floor,
+    law,
+    mnist_gate,
+    points,
+    recursion_digits,
+    recursion_grid,
+    recursion_shapes,
+    shapes_seeds,
+    steepness,
+    trends_2d,
+)
 
 import artifacts
 
@@ -51,11 +65,12 @@ def test_steepness_has_six_settings_and_three_seeds(stored):
 
 def test_trends_ask_the_exact_score_once_a_setting(stored):
     arrays, use = stored
-    asked = use(trends_2d, {what: np.array(1.0) for what in gaussian_2d.MEASURES})
+    asked = use(trends_2d, {what: np.array(1.0) for what in trends_2d.MEASURES})
     trends_2d.make_trends()
     assert arrays["chain/middle"].shape == (6, 3) and arrays["imbalance/exact_width"].shape == (6,)
     exact = [settings for settings in asked if settings["seed"] is None]
-    assert len(exact) == 24 and {settings["points"] for settings in exact} == {100_000}
+    assert len(exact) == sum(map(len, trends_2d.FACTORS.values()))
+    assert {(one["points"], one["steps"]) for one in exact} == {(100_000, 40_000)}
     assert {s["chain"] for s in asked} == set(trends_2d.FACTORS["chain"])
 
 
@@ -65,6 +80,7 @@ def test_the_floor_is_a_box_of_widths_steps_and_seeds(stored):
     floor.make_floor()
     shape = (len(floor.WIDTHS), len(floor.STEPS), len(floor.SEEDS))
     assert arrays["between"].shape == shape and (arrays["slope"] == 1).all()
+    assert 0 < arrays["exact_between"] < 1e-7
     assert len({tuple(settings.values()) for settings in asked}) == np.prod(shape)
 
 
@@ -101,3 +117,34 @@ def test_the_gate_of_mnist_has_both_seeds_beside_real_digits(stored):
     use(mnist_gate, {"frechet": np.array(3.0), "real/frechet": np.array(4.0)})
     mnist_gate.make_gate()
     assert arrays["frechet"].tolist() == [3.0, 3.0] and arrays["real/frechet"].shape == (2,)
+
+
+def test_lineages_of_the_grid_start_from_the_first_good_seeds(monkeypatch):
+    middle = {10: 0.001, 11: 0.02, 12: 0.004, 13: 0.005, 14: 0.0, 15: 0.001, 16: 0.002, 17: 0.001}
+    monkeypatch.setattr(recursion_grid, "first_middle", middle.__getitem__)
+    seeds, tried = recursion_grid.good_seeds()
+    assert seeds == [10, 12, 14, 15, 16]
+    assert tried == {seed: middle[seed] for seed in range(10, 17)}
+
+
+def test_what_a_filter_of_digits_dropped_is_what_it_did_not_keep():
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randn(9, 1, 4, 4, generator=generator)
+    lost = recursion_digits.dropped(drawn, drawn[[7, 0, 3, 5, 8]])
+    assert torch.equal(lost, drawn[[1, 2, 4, 6]])
+
+
+def test_typical_shapes_are_near_the_median_of_the_first_generation():
+    def candidates(center):
+        def draw(n):
+            hal = center + torch.arange(n) / n
+            return mih.Samples(hal[:, None, None, None], hal=hal)
+
+        return draw
+
+    memory = {}
+    first = recursion_shapes.typical(candidates(0.0), 9, memory, None)
+    assert len(first.x) == 9 and memory == {"median": pytest.approx(0.4)}
+    later = recursion_shapes.typical(candidates(5.0), 9, memory, None)
+    assert memory == {"median": pytest.approx(0.4)}
+    assert later.x.flatten().tolist() == pytest.approx([5 + i / 10 for i in range(9)])

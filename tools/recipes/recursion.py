@@ -60,21 +60,20 @@ def trained(net, data, schedule, generator, **training):
     return net
 
 
-def generations(what, policy, seed, data, settings, **functions):
-    """All generations of a policy; a second call goes on after the last finished one."""
+def generations(what, policy, seed, data, settings, shown=SHOWN, **functions):
+    """All generations of a policy, one by one; a second call goes on after the last finished."""
     protocol, keep = policy
     key = key_of([settings, protocol, keep.__qualname__, seed], [*CODE, __file__])
-    run = recursion.run(
+    return recursion.run(
         data,
         generations=settings["generations"],
         protocol=protocol,
         keep=keep,
-        shown=SHOWN,
+        shown=shown,
         folder=CACHE / f"{what}-{key}",
         seed=seed,
         **functions,
     )
-    return list(run)
 
 
 def stacked(runs):
@@ -121,7 +120,7 @@ def line_run(policy, seed):
 
     data = mixture.sample(LINE["points"], torch.Generator().manual_seed(seed))
     functions = {"fit": fit, "draw": draw, "measure": measure}
-    return generations("line", policy, seed, data, LINE, **functions)
+    return list(generations("line", policy, seed, data, LINE, **functions))
 
 
 def make_line(name="recursion-line"):
@@ -197,7 +196,7 @@ def make_grid(name="recursion-grid"):
     functions = {"fit": grid_fit, "draw": grid_draw, "measure": grid_measure}
     runs = {
         policy: [
-            generations("grid", settings, seed, grid_data(seed), GRID, **functions)
+            list(generations("grid", settings, seed, grid_data(seed), GRID, **functions))
             for seed in SEEDS
         ]
         for policy, settings in policies(0.025).items()
@@ -234,14 +233,20 @@ def image_fit(training):
     return fit
 
 
+def draw_images(net, n, size, generator, watched):
+    """n images by every fifth step of the chain, with x0_hat of the steps watched."""
+    chain = mih.Schedule.linear(**shapes.CHAIN).ddpm(DRAWN_STEPS, variance="small")
+    watch = mih.Keep("x0_hat", steps=watched)
+    out = mih.sample(net, chain, n, (1, size, size), observe=[watch], generator=generator)
+    return mih.Samples(out.x.clamp(-1, 1), **out.observed)
+
+
 def image_draw(statistic):
     """draw for images, with statistic(x0_hat) of the steps watched as Hal."""
 
     def draw(net, n, generator):
-        chain = mih.Schedule.linear(**shapes.CHAIN).ddpm(DRAWN_STEPS, variance="small")
-        watch = mih.Keep("x0_hat", steps=range(*WATCHED))
-        out = mih.sample(net, chain, n, (1, 32, 32), observe=[watch], generator=generator)
-        return mih.Samples(out.x.clamp(-1, 1), hal=statistic(out.x0_hat))
+        out = draw_images(net, n, 32, generator, range(*WATCHED))
+        return mih.Samples(out.x, hal=statistic(out.x0_hat))
 
     return draw
 
@@ -270,7 +275,7 @@ def shapes_run(policy, seed=0):
         "draw": image_draw(from_the_median),
         "measure": measure,
     }
-    return generations("shapes", policy, seed, data, SHAPES, **functions)
+    return list(generations("shapes", policy, seed, data, SHAPES, **functions))
 
 
 def make_shapes(name="recursion-shapes", extra=1 / 3):
@@ -302,7 +307,7 @@ def mnist_run(policy, seed=0):
             measure(kept.x) | {"drawn_white": (drawn.x > 0).double().mean()}
         ),
     }
-    run = generations("mnist", policy, seed, data, DIGITS, **functions)
+    run = list(generations("mnist", policy, seed, data, DIGITS, **functions))
     return run, measure(data)
 
 

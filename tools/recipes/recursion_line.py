@@ -138,7 +138,7 @@ def one_run(arm, seed):
     data = MIXTURE.sample(points, torch.Generator().manual_seed(seed))
     settings = SETTINGS | {"points": points, "arm": arm}
     functions = {"fit": fit, "draw": draw, "measure": measure}
-    return generations("line-arms", (protocol, keep), seed, data, settings, **functions)
+    return list(generations("line-arms", (protocol, keep), seed, data, settings, **functions))
 
 
 def make_line(name="recursion-line-arms"):
