@@ -9,6 +9,7 @@ import hashlib
 import numpy as np
 import torch
 from torch.nn import functional as F
+from tqdm import tqdm
 
 import mih_utils as mih
 from mih_utils import recursion
@@ -85,6 +86,21 @@ def stacked(runs):
         for policy, some in runs.items()
         for metric in some[0][0].metrics
     }
+
+
+def from_best_windows(one_run, policies, seeds, scans, windows):
+    """Lineages {policy: [of each seed]} with each seed's best window, and their arrays.
+
+    scans: for each seed "auc", how well Hal of each of the windows finds faults at the start.
+    """
+    best = [windows[int(found["auc"].argmax())] for found in scans]
+    runs = {
+        policy: [one_run(policy, *both) for both in zip(seeds, best, strict=True)]
+        for policy in tqdm(policies, "policies")
+    }
+    arrays = {"windows": np.array(windows), "window": np.array(best)}
+    arrays["scan/auc"] = np.stack([found["auc"] for found in scans])
+    return runs, stacked(runs) | arrays
 
 
 def seconds_of(runs):
@@ -221,12 +237,12 @@ def make_grid(name="recursion-grid"):
 # On images
 
 
-def image_fit(training):
-    """fit for images of 32 pixels, of which the network sees two by two as one."""
+def image_fit(training, patch=2):
+    """fit for images, of which the network sees patch by patch pixels as one."""
 
     def fit(data, generator):
         schedule = mih.Schedule.linear(**shapes.CHAIN)
-        net = mih.UNet(patch=2, steps=len(schedule), generator=generator)
+        net = mih.UNet(patch=patch, steps=len(schedule), generator=generator)
         net = mih.VelocityTarget(net, schedule)
         return trained(net, data, schedule, generator, **training)
 

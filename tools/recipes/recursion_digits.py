@@ -6,9 +6,10 @@ window is the one that finds such faults best in a seed's first generation, and 
 drops a tenth; how much ink that has, and which classes, is kept for both policies.
 """
 
+from functools import partial
+
 import numpy as np
 import torch
-from tqdm import tqdm
 
 import mih_utils as mih
 from mih_utils import recursion as loop
@@ -16,7 +17,15 @@ from mih_utils import recursion as loop
 from . import mnist_gate, shapes
 from .common import code_of, kept, save, with_weights
 from .mnist_gate import judge_weights, padded, small
-from .recursion import DRAWN_STEPS, draw_images, generations, seconds_of, stacked, trained
+from .recursion import (
+    DRAWN_STEPS,
+    area,
+    draw_images,
+    from_best_windows,
+    generations,
+    image_fit,
+    seconds_of,
+)
 
 SEEDS = (0, 1)
 IMAGES, GENERATIONS, JUDGED = 6000, 4, 3000
@@ -26,6 +35,7 @@ WINDOWS = [(0, 5), (0, 10), (5, 10), (5, 15), (10, 20), (15, 30), (20, 40)]
 SETTINGS = {"images": IMAGES, "generations": GENERATIONS, "training": TRAINING, "extra": EXTRA}
 CODE = [*code_of("training", "sampling", "targets", "images.unet", "images.classifier"), __file__]
 POLICIES = {"random": loop.at_random(EXTRA), "lowest Hal": loop.lowest_hal(EXTRA)}
+fit = image_fit(TRAINING, patch=1)
 
 
 class Judge:
@@ -36,12 +46,12 @@ class Judge:
         self.classifier, _ = with_weights(mih.DigitClassifier(), stored)
         unseen, _ = mih.load_mnist(split="test")
         self.real = self.classifier.features(small(unseen)[:JUDGED])
+        self.radius = torch.cdist(self.real, self.real).kthvalue(6, dim=1).values
 
     def far_from_all(self, images):
         """Whether an image is farther from each real digit than its fifth neighbour is."""
-        radius = torch.cdist(self.real, self.real).kthvalue(6, dim=1).values
         distance = torch.cdist(self.classifier.features(inner(images)), self.real)
-        return (distance > radius).all(dim=1)
+        return (distance > self.radius).all(dim=1)
 
     def measured(self, images):
         """How far images are from the real ones."""
@@ -65,12 +75,6 @@ def inner(images):
     return images[..., 1:-1, 1:-1]
 
 
-def fit(data, generator):
-    schedule = mih.Schedule.linear(**shapes.CHAIN)
-    net = mih.UNet(patch=1, steps=len(schedule), generator=generator)
-    return trained(mih.VelocityTarget(net, schedule), data, schedule, generator, **TRAINING)
-
-
 def data_of(seed):
     """The real digits that a lineage starts from."""
     generator = torch.Generator().manual_seed(seed)
@@ -86,11 +90,11 @@ def scan(seed):
     white = (out.x > 0).double().mean(dim=(1, 2, 3))
     hal = torch.stack([mih.Hal.of(x0_hat[first:last]) for first, last in WINDOWS])
     return {
-        "auc": np.array([mih.auc(one[far], one[~far]) for one in hal]),
+        "auc": np.array([area(one, far) for one in hal]),
         "ink": np.array(
             [float(torch.corrcoef(torch.stack([h, white]))[0, 1]) for h in hal.double()]
         ),
-        "ink_auc": np.array(mih.auc(white[far], white[~far])),
+        "ink_auc": np.array(area(white, far)),
     }
 
 
@@ -127,15 +131,11 @@ def make_digits(name="digits-lineages"):
     """POLICY/WHAT (seeds, generations, …), real/WHAT (seeds,), windows and scan/WHAT (seeds, …)."""
     judge = Judge()
     scans = [kept(scan, {"seed": seed}, CODE) for seed in SEEDS]
-    windows = [WINDOWS[int(found["auc"].argmax())] for found in scans]
-    runs = {
-        policy: [one_run(policy, s, w, judge) for s, w in zip(SEEDS, windows, strict=True)]
-        for policy in tqdm(POLICIES, "policies")
-    }
-    arrays = stacked(runs) | {"windows": np.array(WINDOWS), "window": np.array(windows)}
-    arrays |= {f"scan/{what}": np.stack([one[what] for one in scans]) for what in ("auc", "ink")}
+    run = partial(one_run, judge=judge)
+    runs, arrays = from_best_windows(run, POLICIES, SEEDS, scans, WINDOWS)
+    arrays["scan/ink"] = np.stack([one["ink"] for one in scans])
     arrays["scan/ink_auc"] = np.array([one["ink_auc"] for one in scans])
-    real = [judge.measured(data_of(seed)) | judge.seen(data_of(seed)) for seed in SEEDS]
+    real = [judge.measured(data) | judge.seen(data) for data in map(data_of, SEEDS)]
     arrays |= {f"real/{what}": np.stack([one[what] for one in real]) for what in real[0]}
     for policy, (first, *_) in runs.items():
         arrays[f"{policy}/x"] = np.stack([mih.to_shades(inner(g.x[:100])) for g in first])

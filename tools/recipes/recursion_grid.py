@@ -16,7 +16,7 @@ from mih_utils import recursion as loop
 
 from . import gaussian_2d
 from .common import SCHEDULE, save
-from .recursion import CHAIN, K, generations, seconds_of, stacked, trained
+from .recursion import CHAIN, K, area, generations, seconds_of, stacked, trained
 
 FIRST_SEED, LINEAGES = 10, 5
 GOOD = 0.005
@@ -65,7 +65,7 @@ def one_run(arm, seed):
             "widths": density.widths(MIXTURE),
             "outside_drawn": far.double().mean(),
             "outside_kept": (MIXTURE.distance(kept.x) > K).double().mean(),
-            "auc": mih.auc(drawn.hal[far], drawn.hal[~far]) if far.any() else float("nan"),
+            "auc": area(drawn.hal, far),
         }
 
     data = MIXTURE.sample(POINTS, torch.Generator().manual_seed(seed))

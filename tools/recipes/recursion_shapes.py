@@ -8,14 +8,21 @@ and typical value, a median, stay as they were there. The filter drops a tenth.
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 import mih_utils as mih
 from mih_utils import recursion as loop
 
 from . import shapes
 from .common import code_of, kept, save
-from .recursion import DRAWN_STEPS, area, draw_images, generations, seconds_of, stacked, trained
+from .recursion import (
+    DRAWN_STEPS,
+    area,
+    draw_images,
+    from_best_windows,
+    generations,
+    image_fit,
+    seconds_of,
+)
 
 SEEDS = (10, 11)
 IMAGES, GENERATIONS, SCANNED = 5000, 3, 1000
@@ -28,26 +35,22 @@ CODE = [*code_of("training", "sampling", "targets", "images.unet", "images.shape
 
 def typical(draw_candidates, n, memory, generator):
     """Keep what is nearest to the first generation's median of Hal."""
-    drawn = draw_candidates(round(n * (1 + EXTRA)))
-    memory.setdefault("median", float(drawn.hal.median()))
-    order = (drawn.hal - memory["median"]).abs().argsort(stable=True)
-    return mih.Samples(drawn.x[order[:n]])
+
+    def draw_away(m):
+        drawn = draw_candidates(m)
+        memory.setdefault("median", float(drawn.hal.median()))
+        return mih.Samples(drawn.x, hal=(drawn.hal - memory["median"]).abs())
+
+    return loop.lowest_hal(EXTRA)(draw_away, n, memory, generator)
 
 
 POLICIES = {"random": loop.at_random(EXTRA), "lowest Hal": typical}
+fit = image_fit(TRAINING, patch=1)
 
 
 def column_hal(x0_hat):
     """Hal of the column that varies most."""
     return mih.shapes.largest_column(x0_hat.var(dim=0, unbiased=False))
-
-
-def fit(data, generator):
-    net = mih.VelocityTarget(
-        mih.UNet(patch=1, steps=shapes.CHAIN["steps"], generator=generator),
-        mih.Schedule.linear(**shapes.CHAIN),
-    )
-    return trained(net, data, mih.Schedule.linear(**shapes.CHAIN), generator, **TRAINING)
 
 
 def data_of(seed):
@@ -89,15 +92,9 @@ def one_run(policy, seed, window):
 
 
 def make_shapes(name="shapes32-lineages"):
-    """POLICY/WHAT (seeds, generations), some images of the first seed; windows, scan (seeds, …)."""
+    """POLICY/WHAT (seeds, generations), some images of the first seed; windows, scan/auc."""
     scans = [kept(scan, {"seed": seed}, CODE) for seed in SEEDS]
-    windows = [WINDOWS[int(found["auc"].argmax())] for found in scans]
-    runs = {
-        policy: [one_run(policy, s, w) for s, w in zip(SEEDS, windows, strict=True)]
-        for policy in tqdm(POLICIES, "policies")
-    }
-    arrays = stacked(runs) | {"windows": np.array(WINDOWS), "window": np.array(windows)}
-    arrays["scan"] = np.stack([found["auc"] for found in scans])
+    runs, arrays = from_best_windows(one_run, POLICIES, SEEDS, scans, WINDOWS)
     for policy, (first, *_) in runs.items():
         arrays[f"{policy}/x"] = np.stack([mih.to_shades(g.x[:64]) for g in first])
     save(
