@@ -5,13 +5,12 @@ run that was stopped goes on there, as long as its code stays the same. A result
 contract in mih_utils/claims.yml, which is written first. Recipes that have not run, in the order in
 which they would decide most, with hours on one quiet core:
 
-line123-floor      mass between the modes against width and training: 1
 grid25-lineages    recursion on the grid, five lineages from good first generations: 4
 digits-lineages    recursion on MNIST from a first generation that passes its gate: 2.5
 shapes32-lineages  recursion on shapes, likewise: 3.5
 
-Two would decide more with more: grid25-trends (seeds 13 and 14, two hours; the number of points is
-undecided by a hair) and line123-detector (two million samples, half an hour).
+One would decide more with more: grid25-trends (seeds 13 and 14, two hours; the number of points is
+undecided by a hair).
 
 The three of recursion take the place of recursion-grid, recursion-mnist and recursion-shapes, whose
 first generations are poor; when they have run, these go.
