@@ -460,24 +460,30 @@ def mean_and_error(share, n):
 
 
 def test_stored_line_generations_are_what_their_densities_say():
-    """Mass beyond 6 std, total variation and widths, by sums over the stored grid."""
-    a = mih.artifact("recursion-line")
-    x = np.linspace(0, 4, 2048)
-    exact = np.exp(a.mixture.log_prob(torch.from_numpy(x)[:, None]).numpy())
-    near = np.abs(x[:, None] - [1, 2, 3]) <= 6 * a.mixture.std
-    for protocol in ("replace", "accumulate"):
-        p = a.arrays[f"{protocol}/p"].astype(float)
-        assert p.shape[:2] == (len(a.record["seed"]), a.record["config"]["training"]["generations"])
-        np.testing.assert_allclose(p.sum(-1) * (x[1] - x[0]), 1, atol=2e-3)
-        outside = p[..., ~near.any(axis=1)].sum(-1) * (x[1] - x[0])
-        np.testing.assert_allclose(a.arrays[f"{protocol}/outside"], outside, rtol=0.05, atol=1e-5)
-        tv = np.abs(p - exact).sum(-1) * (x[1] - x[0]) / 2
-        np.testing.assert_allclose(a.arrays[f"{protocol}/tv"], tv, atol=5e-3)
+    """Mass beyond 6 std and widths, by sums over the stored grid, of the first lineage."""
+    a = mih.artifact("recursion-line-arms")
+    arms = {name.removesuffix("/p") for name in a.arrays if name.endswith("/p")}
+    assert {"random", "lowest Hal", "oracle", "accumulate", "endless", "sharp"} < arms
+    for arm in arms:
+        p = a.arrays[f"{arm}/p"].astype(float)
+        x, dx = np.linspace(0, 4, p.shape[1], retstep=True)
+        near = np.abs(x[:, None] - [1, 2, 3]) <= 6 * a.mixture.std
+        assert len(p) == a.record["config"]["training"]["generations"]
+        np.testing.assert_allclose(p.sum(axis=1) * dx, 1, atol=2e-3)
+        for what, outside in (("outside", x >= 0), ("between", (x > 1) & (x < 3))):
+            found = p[:, outside & ~near.any(axis=1)].sum(axis=1) * dx
+            stored = a.arrays[f"{arm}/{what}"][0]
+            np.testing.assert_allclose(stored, found, rtol=0.05, atol=1e-5)
         square = (x[:, None] - [1, 2, 3]) ** 2 * near
         widths = np.sqrt(p @ square / (p @ near)) / a.mixture.std
-        np.testing.assert_allclose(a.arrays[f"{protocol}/widths"], widths, rtol=5e-3)
-    first = (a.arrays[f"{protocol}/p"][:, 0] for protocol in ("replace", "accumulate"))
-    assert np.array_equal(*first)  # the policies share the first model
+        np.testing.assert_allclose(a.arrays[f"{arm}/widths"][0], widths, rtol=5e-3)
+
+
+def test_the_arms_of_a_seed_share_its_first_model():
+    a = mih.artifact("recursion-line-arms")
+    for arm in ("lowest Hal", "oracle", "accumulate", "sharp"):
+        first, other = (a.arrays[f"{one}/between"][:, 0] for one in ("random", arm))
+        assert len(first) == len(a.record["seed"]) and np.array_equal(first, other)
 
 
 def test_stored_grid_samples_have_the_stored_rates():

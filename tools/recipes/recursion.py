@@ -1,4 +1,4 @@
-"""Chapter 5: models that train on their own samples: on a line, a grid, digits and shapes.
+"""Chapter 5: models that train on their own samples: what its recipes share; grid, digits, shapes.
 
 Every run goes on from its last finished generation, every training from its checkpoint. Runs of one
 seed share the first model, whatever they keep of its samples.
@@ -14,9 +14,8 @@ from tqdm import tqdm
 import mih_utils as mih
 from mih_utils import recursion
 
-from . import digits, gaussian_1d, gaussian_2d, shapes
+from . import digits, gaussian_2d, shapes
 from .common import CACHE, code_of, kept, key_of, save
-from .divergences import kl_divergence, total_variation
 
 TRAINING_CODE = code_of("training", "observers", "denoisers", "targets", "images.unet")
 CODE = code_of("recursion.loop", "density", "images.shapes", "images.metrics", "images.classifier")
@@ -24,7 +23,6 @@ CODE = code_of("recursion.loop", "density", "images.shapes", "images.metrics", "
 CHAIN = {"steps": 1000, "beta_start": 1e-4, "beta_end": 0.02}
 SEEDS = (0, 1)
 K = 6.0
-LINE = {"points": 10_000, "generations": 6, "training": {"steps": 8000, "batch": 256}}
 GRID = {"points": 10_000, "generations": 6, "training": {"steps": 15_000, "batch": 256}}
 WINDOW = (0, 15)
 WINDOWS = [*range(2, 21), *range(25, 101, 5)]  # lengths that are tried on generation 0
@@ -106,53 +104,6 @@ def from_best_windows(one_run, policies, seeds, scans, windows):
 def seconds_of(runs):
     """What all generations took. A first model that was loaded is counted once."""
     return sum(g.seconds for some in runs.values() for run in some for g in run)
-
-
-# On a line, where the whole density of every generation is known
-
-
-def line_run(policy, seed):
-    """Replace or accumulate; a generation learns from points of the computed densities."""
-    mixture, schedule = gaussian_1d.line([1, 2, 3]), mih.Schedule.linear(**CHAIN)
-    grid = torch.linspace(0, 4, 2048)
-
-    def fit(data, generator):
-        net = mih.ToyDenoiser(dim=1, generator=generator)
-        trained(net, data, schedule, generator, **LINE["training"])
-        return mih.exact_density(net, schedule.ddpm(), grid, progress=False)
-
-    def draw(density, n, generator):
-        return density.sample(n, generator)
-
-    def measure(density, drawn, kept):
-        return {
-            "p": density.p.float(),
-            "outside": density.mass_outside(mixture, K),
-            "between": sum(density.gap_masses(mixture, K)[1:-1]),
-            "widths": density.widths(mixture),
-            "tv": total_variation(density, mixture),
-            "kl": kl_divergence(density, mixture),
-        }
-
-    data = mixture.sample(LINE["points"], torch.Generator().manual_seed(seed))
-    functions = {"fit": fit, "draw": draw, "measure": measure}
-    return list(generations("line", policy, seed, data, LINE, **functions))
-
-
-def make_line(name="recursion-line"):
-    """What every generation generates, as a density, and how far that is from the data."""
-    protocols = {p: (p, recursion.everything) for p in ("replace", "accumulate")}
-    runs = {p: [line_run(policy, seed) for seed in SEEDS] for p, policy in protocols.items()}
-    save(
-        name,
-        stacked(runs),
-        gaussian_1d.line([1, 2, 3]),
-        seed=list(SEEDS),
-        seconds=seconds_of(runs),
-        schedule=CHAIN,
-        training=LINE,
-        k=K,
-    )
 
 
 # On the grid
@@ -356,7 +307,6 @@ def save_images(name, runs, shown, settings, arrays=None):
 
 
 RECIPES = {
-    "recursion-line": (make_line,),
     "recursion-grid": (make_grid,),
     "recursion-mnist": (make_mnist,),
     "recursion-shapes": (make_shapes,),

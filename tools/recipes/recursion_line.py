@@ -7,6 +7,7 @@ Hal is needed, it draws from the density before the last steps and samples these
 Arms; but for the endless and the exact ones, those of a seed share their first generation:
 random, lowest Hal: a share of 2.5% more is drawn, and so much is dropped;
 oracle: what lies between the modes is dropped, and any of the rest;
+accumulate: every generation learns from the data and all that was drawn before it;
 endless: every generation, from the first on, learns from a million samples, as many as its batches
     hold, and no filter: n is switched off;
 sharp: samples near a mode are replaced by new ones of the true mode: blur is switched off, and what
@@ -125,6 +126,7 @@ ARMS = {  # protocol, filter, fit, draw, points
     "random": ("replace", loop.at_random(EXTRA), fit_network, draw, POINTS),
     "lowest Hal": ("replace", loop.lowest_hal(EXTRA), fit_network, draw_with_hal, POINTS),
     "oracle": ("replace", oracle, fit_network, draw, POINTS),
+    "accumulate": ("accumulate", loop.everything, fit_network, draw, POINTS),
     "endless": ("replace", loop.everything, fit_network, draw, ENDLESS),
     "sharp": ("replace", sharp, fit_network, draw, POINTS),
     "exact, random": ("replace", loop.at_random(EXTRA), fit_exact, draw, POINTS),
