@@ -5,18 +5,10 @@ A part is what the recipe asks `kept` for later: (function, settings, files of i
 
 from collections.abc import Iterator
 
-from recipes import gaussian_1d, points, trends_2d, when
+from recipes import points, trends_2d, when
 from recipes.common import CACHE, kept, key_of
 
 Part = tuple  # (function, settings, files)
-
-
-def line() -> Iterator[Part]:
-    for seed in gaussian_1d.SEEDS:
-        for factor, values in gaussian_1d.FACTORS.items():
-            for value in values:
-                settings = {**gaussian_1d.BASE, factor: value, "seed": seed}
-                yield gaussian_1d.one_run, settings, gaussian_1d.DENSITY_CODE
 
 
 def grid() -> Iterator[Part]:
@@ -35,7 +27,6 @@ def swaps() -> Iterator[Part]:
 
 
 PARTS = {
-    "line123-sweeps": line,
     "grid25-trends": grid,
     "line123-points": training_points,
     "line123-when": swaps,

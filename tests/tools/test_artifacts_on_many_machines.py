@@ -15,7 +15,7 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
 sys.path.insert(0, str(TOOLS))
 
 import sweeps  # noqa: E402
-from recipes import common, gaussian_1d, points, trends_2d, when  # noqa: E402
+from recipes import common, points, trends_2d, when  # noqa: E402
 
 import artifacts  # noqa: E402
 
@@ -91,7 +91,6 @@ def test_a_killed_worker_costs_nothing(made, cluster, tmp_path):
 @pytest.mark.parametrize(
     ("name", "module", "make"),
     [
-        ("line123-sweeps", gaussian_1d, gaussian_1d.make_sweeps),
         ("grid25-trends", trends_2d, trends_2d.make_trends),
         ("line123-points", points, points.make_points),
         ("line123-when", when, when.make_when),
