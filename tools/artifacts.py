@@ -20,7 +20,6 @@ from recipes import (
     gaussian_1d,
     gaussian_2d,
     law,
-    mnist_gate,
     points,
     recursion,
     recursion_digits,
@@ -53,7 +52,6 @@ RECIPES = {
     **recursion.RECIPES,
     **recursion_line.RECIPES,
     **recursion_grid.RECIPES,
-    **mnist_gate.RECIPES,
     **recursion_digits.RECIPES,
     **recursion_shapes.RECIPES,
 }

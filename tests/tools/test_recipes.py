@@ -13,7 +13,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 from recipes import (
     floor,
     law,
-    mnist_gate,
     points,
     recursion_digits,
     recursion_grid,
@@ -110,13 +109,6 @@ def test_shapes_have_their_faults_by_kind(stored, monkeypatch):
     assert arrays["faults"].shape == (seeds, shapes_seeds.SAMPLES, 4)
     assert arrays["exact/faults"].shape == (2048, 4)
     assert not arrays["real/faults"].any()  # the census finds no fault in real images
-
-
-def test_the_gate_of_mnist_has_both_seeds_beside_real_digits(stored):
-    arrays, use = stored
-    use(mnist_gate, {"frechet": np.array(3.0), "real/frechet": np.array(4.0)})
-    mnist_gate.make_gate()
-    assert arrays["frechet"].tolist() == [3.0, 3.0] and arrays["real/frechet"].shape == (2,)
 
 
 def test_lineages_of_the_grid_start_from_the_first_good_seeds(monkeypatch):

@@ -6,12 +6,11 @@ contract in mih_utils/claims.yml, which is written first. Recipes that have not 
 which they would decide most, with hours on one quiet core:
 
 grid25-lineages    recursion on the grid, five lineages from good first generations: 4
-digits-lineages    recursion on MNIST from a first generation that passes its gate: 2.5
 shapes32-lineages  recursion on shapes, likewise: 3.5
 
-One would decide more with more: grid25-trends (seeds 13 and 14, two hours; the number of points is
-undecided by a hair).
+Two would decide more with more: line123-detector (SAMPLES of two million, half an hour), and
+grid25-trends (seeds 13 and 14, two hours; the number of points is undecided by a hair).
 
-The three of recursion take the place of recursion-grid, recursion-mnist and recursion-shapes, whose
-first generations are poor; when they have run, these go.
+The two of recursion take the place of recursion-grid and recursion-shapes, whose first generations
+are poor; when they have run, these go.
 """

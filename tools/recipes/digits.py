@@ -1,4 +1,4 @@
-"""Chapter 5: classifiers of real digits, on whose features generated ones are compared."""
+"""Chapter 5: a classifier of real digits, on whose features generated ones are compared."""
 
 import numpy as np
 import torch
@@ -10,18 +10,7 @@ import mih_utils as mih
 from .common import code_of, kept, save, weights_of, with_weights
 
 CODE = [*code_of("images.classifier", "images.digits"), __file__]
-HELD_OUT = 360  # of scikit-learn's digits; MNIST has a test set
-DATA = {"mnist": {"epochs": 5, "batch": 128}, "digits": {"epochs": 60, "batch": 64}}
-
-
-def split(data, seed):
-    """Images and labels to train on, and others to state the accuracy on."""
-    if data == "mnist":
-        return *mih.load_mnist(), *mih.load_mnist(split="test")
-    images, labels = mih.load_digits()
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-    train, test = order[HELD_OUT:], order[:HELD_OUT]
-    return images[train], labels[train], images[test], labels[test]
+EPOCHS = 5
 
 
 def train_classifier(
@@ -50,47 +39,22 @@ def train_classifier(
     return torch.stack(losses)
 
 
-def train(data, epochs, batch, seed):
+def train(epochs, seed):
     """Weights, loss curve, and the accuracy on digits that it has not seen."""
-    images, labels, *unseen = split(data, seed)
     generator = torch.Generator().manual_seed(seed)
     net = mih.DigitClassifier(generator=generator)
-    loss = train_classifier(net, images, labels, epochs, batch=batch, generator=generator)
-    accuracy = np.array(net.accuracy(*unseen))
+    loss = train_classifier(net, *mih.load_mnist(), epochs, generator=generator)
+    accuracy = np.array(net.accuracy(*mih.load_mnist(split="test")))
     return weights_of(net) | {"loss": loss.numpy(), "accuracy": accuracy}
 
 
-def trained(data, seed=0):
-    """A classifier, and its loss curve, accuracy and seconds."""
-    arrays = kept(train, {"data": data, **DATA[data], "seed": seed}, CODE)
-    return with_weights(mih.DigitClassifier(), arrays)
-
-
-def measure_against(unseen):
-    """A function of generated digits (n, 1, 28, 28): how far they are from real, unseen ones."""
-    classifier, _ = trained("mnist")
-    real = classifier.features(unseen)
-
-    def measure(images):
-        features = classifier.features(images)
-        density, coverage = mih.density_coverage(real, features)
-        classes = torch.bincount(classifier.classes(images), minlength=10)
-        return {
-            "frechet": mih.frechet_distance(real, features),
-            "density": density,
-            "coverage": coverage,
-            "classes": classes / len(images),
-        }
-
-    return measure
-
-
-def make_classifier(name, data, seed=0):
-    """Train a classifier and keep it, with its accuracy in the record."""
-    net, arrays = trained(data, seed)
+def make_classifier(name="mnist-classifier", seed=0):
+    """Train the classifier and keep it, with its accuracy in the record."""
+    arrays = kept(train, {"epochs": EPOCHS, "seed": seed}, CODE)
+    net, arrays = with_weights(mih.DigitClassifier(), arrays)
     accuracy, seconds = (float(arrays[what]) for what in ("accuracy", "seconds"))
-    known = {"training": {"data": data, **DATA[data]}, "accuracy": accuracy, "schedule": None}
+    known = {"training": {"epochs": EPOCHS}, "accuracy": accuracy, "schedule": None}
     save(name, {"loss": arrays["loss"]}, seed=seed, seconds=seconds, net=net, **known)
 
 
-RECIPES = {f"{data}-classifier": (make_classifier, f"{data}-classifier", data) for data in DATA}
+RECIPES = {"mnist-classifier": (make_classifier,)}

@@ -1,4 +1,4 @@
-"""Chapter 5: models that train on their own samples: what its recipes share; grid, digits, shapes.
+"""Chapter 5: models that train on their own samples: what its recipes share; grid and shapes.
 
 Every run goes on from its last finished generation, every training from its checkpoint. Runs of one
 seed share the first model, whatever they keep of its samples.
@@ -8,13 +8,12 @@ import hashlib
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 from tqdm import tqdm
 
 import mih_utils as mih
 from mih_utils import recursion
 
-from . import digits, gaussian_2d, shapes
+from . import gaussian_2d, shapes
 from .common import CACHE, code_of, kept, key_of, save
 
 TRAINING_CODE = code_of("training", "observers", "denoisers", "targets", "images.unet")
@@ -29,7 +28,6 @@ WINDOWS = [*range(2, 21), *range(25, 101, 5)]  # lengths that are tried on gener
 SHOWN = 1500
 # Images are drawn by every fifth step of the chain, and watched in its middle.
 IMAGES = {"batch": 64, "lr": 2e-3, "ema": 0.999}
-DIGITS = {"images": 3000, "generations": 4, "training": {"steps": 2500, **IMAGES}}
 SHAPES = {"images": 2000, "generations": 3, "training": {"steps": 2200, **IMAGES}}
 DRAWN_STEPS, WATCHED = 50, (15, 30)
 
@@ -252,41 +250,6 @@ def make_shapes(name="recursion-shapes", extra=1 / 3):
     save_images(name, runs, 64, SHAPES | {"extra": extra})
 
 
-def padded(images):
-    """MNIST's 28 pixels with a black border: 32."""
-    return F.pad(images, (2, 2, 2, 2), value=-1)
-
-
-def mnist_run(policy, seed=0):
-    images, _ = mih.load_mnist()
-    unseen, _ = mih.load_mnist(split="test")
-    generator = torch.Generator().manual_seed(seed)
-    data = padded(images[torch.randperm(len(images), generator=generator)[: DIGITS["images"]]])
-    against = digits.measure_against(unseen[: DIGITS["images"]])
-
-    def measure(x):
-        return against(x[..., 2:-2, 2:-2]) | {"white": (x > 0).double().mean()}
-
-    functions = {
-        "fit": image_fit(DIGITS["training"]),
-        "draw": image_draw(mih.Hal.of),
-        "measure": lambda net, drawn, kept: (
-            measure(kept.x) | {"drawn_white": (drawn.x > 0).double().mean()}
-        ),
-    }
-    run = list(generations("mnist", policy, seed, data, DIGITS, **functions))
-    return run, measure(data)
-
-
-def make_mnist(name="recursion-mnist"):
-    """Two policies: how far the digits are from real ones, and some of them."""
-    some = {name: policies(0.025)[name] for name in ("random", "lowest Hal")}
-    both = {policy: mnist_run(settings) for policy, settings in some.items()}
-    runs = {policy: [run] for policy, (run, _) in both.items()}
-    real = {f"real/{m}": np.array(value) for m, value in both["random"][1].items()}
-    save_images(name, runs, 100, DIGITS, real)
-
-
 def save_images(name, runs, shown, settings, arrays=None):
     """Metrics, Hal of all that was drawn, and some of the images, in sixteen shades."""
     arrays = stacked(runs) | (arrays or {})
@@ -308,6 +271,5 @@ def save_images(name, runs, shown, settings, arrays=None):
 
 RECIPES = {
     "recursion-grid": (make_grid,),
-    "recursion-mnist": (make_mnist,),
     "recursion-shapes": (make_shapes,),
 }

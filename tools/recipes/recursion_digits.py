@@ -10,13 +10,14 @@ from functools import partial
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 import mih_utils as mih
 from mih_utils import recursion as loop
 
-from . import mnist_gate, shapes
-from .common import code_of, kept, save, with_weights
-from .mnist_gate import judge_weights, padded, small
+from . import shapes
+from .common import code_of, kept, save, weights_of, with_weights
+from .digits import train_classifier
 from .recursion import (
     DRAWN_STEPS,
     area,
@@ -29,6 +30,7 @@ from .recursion import (
 
 SEEDS = (0, 1)
 IMAGES, GENERATIONS, JUDGED = 6000, 4, 3000
+JUDGE_EPOCHS = 3
 TRAINING = {"steps": 3000, "batch": 128, "lr": 2e-3, "ema": 0.999}
 EXTRA = 1 / 9  # so that a tenth is dropped
 WINDOWS = [(0, 5), (0, 10), (5, 10), (5, 15), (10, 20), (15, 30), (20, 40)]
@@ -38,11 +40,35 @@ POLICIES = {"random": loop.at_random(EXTRA), "lowest Hal": loop.lowest_hal(EXTRA
 fit = image_fit(TRAINING, patch=1)
 
 
+def small(images):
+    """Digits of 28 pixels averaged to 14: (n, 1, 14, 14)."""
+    return F.avg_pool2d(images, 2)
+
+
+def padded(images):
+    """14 pixels with a black border: 16, which the U-Net can halve twice."""
+    return F.pad(images, (1, 1, 1, 1), value=-1)
+
+
+def inner(images):
+    """The 14 pixels inside the border."""
+    return images[..., 1:-1, 1:-1]
+
+
+def judge_weights(judge_seed):
+    """The weights of a classifier of digits of 14 pixels."""
+    generator = torch.Generator().manual_seed(judge_seed)
+    net = mih.DigitClassifier(generator=generator)
+    images, labels = mih.load_mnist()
+    train_classifier(net, small(images), labels, JUDGE_EPOCHS, generator=generator)
+    return weights_of(net)
+
+
 class Judge:
-    """Compares images of 16 pixels with unseen real digits, in the features of a classifier."""
+    """Compares digits, with their border, to unseen real ones, in the features of a classifier."""
 
     def __init__(self):
-        stored = kept(judge_weights, {"judge_seed": 0}, mnist_gate.CODE)
+        stored = kept(judge_weights, {"judge_seed": 0}, CODE)
         self.classifier, _ = with_weights(mih.DigitClassifier(), stored)
         unseen, _ = mih.load_mnist(split="test")
         self.real = self.classifier.features(small(unseen)[:JUDGED])
@@ -68,11 +94,6 @@ class Judge:
             "classes": counts / max(len(images), 1),
             "far": self.far_from_all(images).double().mean(),
         }
-
-
-def inner(images):
-    """The 14 pixels inside the border."""
-    return images[..., 1:-1, 1:-1]
 
 
 def data_of(seed):
@@ -106,13 +127,14 @@ def one_run(policy, seed, window, judge):
         return mih.Samples(out.x, hal=mih.Hal.of(out.x0_hat))
 
     def measure(net, drawn, kept):
-        lost = dropped(drawn.x, kept.x)
-        return {
-            **judge.measured(kept.x),
-            **judge.seen(kept.x),
-            **{f"drawn_{name}": value for name, value in judge.seen(drawn.x).items()},
-            **{f"dropped_{name}": value for name, value in judge.seen(lost).items()},
+        sets = {"": kept.x, "drawn_": drawn.x}
+        found = {
+            f"{which}{name}": value
+            for which, x in sets.items()
+            for name, value in {**judge.measured(x), **judge.seen(x)}.items()
         }
+        lost = judge.seen(dropped(drawn.x, kept.x))
+        return found | {f"dropped_{name}": value for name, value in lost.items()}
 
     settings = SETTINGS | {"window": window}
     functions = {"fit": fit, "draw": draw, "measure": measure}
