@@ -519,7 +519,7 @@ def test_stored_digits_have_the_stored_classes():
         shares = a.arrays[f"{policy}/classes"][0]
         np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
         for images, share in zip(a.arrays[f"{policy}/x"], shares, strict=True):
-            larger = F.interpolate(mih.from_shades(images), scale_factor=2.0)  # every pixel four times
+            larger = F.interpolate(mih.from_shades(images), scale_factor=2.0)  # pixels become four
             found = torch.bincount(judge.classes(larger), minlength=10) / len(larger)
             error = 4.5 * (share * (1 - share) / len(larger)) ** 0.5 + 0.01
             assert (np.abs(found.numpy() - share) < error).all()
