@@ -8,8 +8,8 @@ which they would decide most, with hours on one quiet core:
 grid25-lineages    recursion on the grid, five lineages from good first generations: 4
 shapes32-lineages  recursion on shapes, likewise: 3.5
 
-Two would decide more with more: line123-detector (SAMPLES of two million, half an hour), and
-grid25-trends (seeds 13 and 14, two hours; the number of points is undecided by a hair).
+One would decide more with more: grid25-trends (seeds 13 and 14, two hours; the number of points is
+undecided by a hair).
 
 The two of recursion take the place of recursion-grid and recursion-shapes, whose first generations
 are poor; when they have run, these go.
