@@ -250,9 +250,9 @@ def make_shapes(name="recursion-shapes", extra=1 / 3):
     save_images(name, runs, 64, SHAPES | {"extra": extra})
 
 
-def save_images(name, runs, shown, settings, arrays=None):
+def save_images(name, runs, shown, settings):
     """Metrics, Hal of all that was drawn, and some of the images, in sixteen shades."""
-    arrays = stacked(runs) | (arrays or {})
+    arrays = stacked(runs)
     for policy, (run, *_) in runs.items():
         arrays[f"{policy}/x"] = np.stack([mih.to_shades(g.x[:shown]) for g in run])
         hal = [np.log10(g.hal.clamp(min=1e-9).numpy()) for g in run]
