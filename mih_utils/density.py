@@ -69,6 +69,10 @@ class Density:
         """
         return [self.mass_between(low, high) for low, high in _gaps(mixture, k)]
 
+    def bridge_mass(self, mixture: GaussianMixture, k: float) -> float:
+        """Generated mass between neighbouring modes, farther than k std from both."""
+        return sum(self.gap_masses(mixture, k)[1:-1])
+
     def widths(self, mixture: GaussianMixture) -> Tensor:
         """Width of each generated mode, in units of the true one, from the mass within 6 std: (K,).
 

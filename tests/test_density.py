@@ -347,6 +347,7 @@ def test_gaps_are_the_intervals_far_from_every_mode():
     expected = [(-INFINITY, 0.7), (1.3, 1.7), (2.3, 2.7), (3.3, INFINITY)]
     assert gaps == pytest.approx([found.mass_between(*gap) for gap in expected], rel=1e-9)
     assert found.mass_outside(MIX, 6) == pytest.approx(sum(gaps))
+    assert found.bridge_mass(MIX, 6) == pytest.approx(gaps[1] + gaps[2])
     assert len(found.gap_masses(MIX, 11)) == 2  # neighbours touch: only the outsides are left
     unordered = mih.GaussianMixture.line([3, 1, 2], std=0.05)
     assert found.gap_masses(unordered, 6) == pytest.approx(gaps)

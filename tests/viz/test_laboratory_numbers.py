@@ -119,7 +119,7 @@ def density_references():
                 yield common | {
                     "name": f"{who}, {sampler}, {len(means)} modes",
                     "sampler": sampler,
-                    "mass": sum(density.gap_masses(mixture, 6)[1:-1]),
+                    "mass": density.bridge_mass(mixture, 6),
                     "weights": weights,
                     "width": width,
                 }

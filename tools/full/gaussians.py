@@ -70,7 +70,7 @@ def line_densities(seed: int):
         found = {}
         for name, denoiser in (("own", net), ("exact", exact), ("late", late), ("alone", alone)):
             density = mih.exact_density(denoiser, chain, grid, progress=work.progress)
-            found[name] = sum(density.gap_masses(mixture, K)[1:-1])
+            found[name] = density.bridge_mass(mixture, K)
         return found
 
     return part

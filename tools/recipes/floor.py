@@ -21,11 +21,6 @@ MEASURES = ("between", "middle", "slope", "widest")
 CODE = [*TRAINING_CODE, *code_of("density"), __file__]
 
 
-def between(density, mixture):
-    """Mass between neighbouring modes, beyond 6 std from both."""
-    return sum(density.gap_masses(mixture, 6)[1:-1])
-
-
 def one_run(width, steps, seed):
     """Mass between the modes, in the middle fifths of the gaps, steepest slope, widest mode."""
     generator = torch.Generator().manual_seed(seed)
@@ -45,7 +40,7 @@ def one_run(width, steps, seed):
     x0_hat = gaussian_1d.staircase(net, schedule)
     slope = np.diff(x0_hat) / np.diff(gaussian_1d.staircase_grid(schedule).numpy())
     return {
-        "between": np.array(between(density, mixture)),
+        "between": np.array(density.bridge_mass(mixture, 6)),
         "middle": np.array(gaussian_1d.middle_of_gaps(density.p.numpy(), GRID, mixture)),
         "slope": np.array(slope.max()),
         "widest": np.array(float(density.widths(mixture).max())),
@@ -64,7 +59,7 @@ def make_floor(name="line123-floor"):
             arrays[what][i, j, k] = found[what]
     mixture, schedule = gaussian_1d.line([1, 2, 3]), mih.Schedule.linear(**SCHEDULE)
     exact = mih.exact_density(mih.ExactDenoiser(mixture, schedule), schedule.ddpm(), GRID)
-    arrays["exact_between"] = np.array(between(exact, mixture))
+    arrays["exact_between"] = np.array(exact.bridge_mass(mixture, 6))
     save(
         name,
         arrays | {"widths": np.array(WIDTHS), "steps": np.array(STEPS)},

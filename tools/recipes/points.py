@@ -35,7 +35,7 @@ def one_run(points, steps, seed):
     density = mih.exact_density(net, schedule.ddpm(), grid, progress=False)
     return {
         "p": density.p.float().numpy(),
-        "between": np.array(sum(density.gap_masses(mixture, 6)[1:-1])),
+        "between": np.array(density.bridge_mass(mixture, 6)),
         "outside": np.array(density.mass_outside(mixture, 6)),
         "middle": np.array(gaussian_1d.middle_of_gaps(density.p.numpy(), grid, mixture)),
         "widths": density.widths(mixture).numpy(),

@@ -41,7 +41,7 @@ def one_run(distance, std, steps, who):
     density = mih.exact_density(denoiser, schedule.ddpm(), grid, progress=False)
     return {
         "middle": np.array(middle_of_gaps(density.p.numpy(), grid, mixture)),
-        "between": np.array(sum(density.gap_masses(mixture, 6)[1:-1])),
+        "between": np.array(density.bridge_mass(mixture, 6)),
         "widths": density.widths(mixture).numpy(),
         "slopes": slopes(denoiser, mixture, schedule),
     }
