@@ -12,6 +12,10 @@ HERO = ROOT / "book" / "_static" / "hero.png"
 SEEDS = (0, 1, 2)
 STAIRCASES = {"points": 20_000, "batch": 512, "seed": 0}
 LENGTHS = [1000, 2000, 4000, 8000, 16_000]  # of training
+NETS = {  # means, points, steps, batch
+    "line123": ([1, 2, 3], 20_000, 8000, 1024),
+    "line1245": ([1, 2, 4, 5], 50_000, 20_000, 1024),
+}
 LEVELS = [0, 2, 5, 10, 15, 20, 30, 40, 50, 60, 80, 100, 130, 160, 200, 250]
 GRID_POINTS = 192
 
@@ -76,20 +80,17 @@ def make_hero():
     explorer.figure().savefig(HERO, metadata={"Software": None})
 
 
-def make_net(name, means, points, steps, batch, seed=0):
+def make_net(name, means, points, steps, batch, seed):
     """Train one network on a line of modes and keep it with its curves."""
     save_net(name, line(means), points, steps, batch, seed)
 
 
 RECIPES = {
     **{
-        net_name("line123", seed): (
-            *(make_net, net_name("line123", seed), [1, 2, 3]),
-            *(20_000, 8000, 1024, seed),
-        )
+        net_name(line, seed): (make_net, net_name(line, seed), *settings, seed)
+        for line, settings in NETS.items()
         for seed in SEEDS
     },
-    "line1245-net": (make_net, "line1245-net", [1, 2, 4, 5], 50_000, 20_000, 1024),
     "line123-staircases": (make_staircases,),
     "hero": (make_hero,),
 }
