@@ -38,9 +38,14 @@ class Claim:
     scale: str = ""
     paper_scale: str = ""
     beforehand: bool | str = False
-    power: Sequence[Mapping] = ()
+    power: Sequence[Mapping] | str = ()
     not_tested: str = ""
     """Why nobody tested it; then it has no figures, or its contract waits for them."""
+
+    @property
+    def powers(self) -> Sequence[Mapping]:
+        """The entries of power; none where it says in words that nothing is drawn."""
+        return () if isinstance(self.power, str) else self.power
 
     def check(self, **figures: Figure) -> "Finding":
         """Return the verdict that these figures lead to.
@@ -160,17 +165,24 @@ def flat(name: str, figure: Figure) -> list[float]:
 
 
 def shown(numbers: Sequence[float]) -> str:
-    """Numbers in words: one; from the least to the largest; with three or more, their middle."""
-    ends = f"{plain(min(numbers))} – {plain(max(numbers))}"
-    if len(numbers) == 1 or len(set(map(plain, numbers))) == 1:
-        return plain(numbers[0])
-    return ends if len(numbers) == 2 else f"{plain(statistics.median_low(numbers))} ({ends})"
+    """Numbers in words: one; from the least to the largest; with three or more, their middle.
 
-
-def plain(number: float) -> str:
-    """A number with two digits (three from 100 on), as a power of ten where it is very small."""
+    In one notation: as powers of ten if all are small and some very small; with two digits else, or
+    three if all are shares near 1.
+    """
     from . import scientific
 
-    if number != 0 and abs(number) < 1e-3:
-        return scientific(number)
-    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.2g}"
+    sizes = [abs(number) for number in numbers if number != 0] or [0.0]
+    powers = 0 < min(sizes) < 1e-3 and max(sizes) < 1e-2
+    digits = 3 if 0.9 < min(sizes) and max(sizes) < 1 else 2
+
+    def plain(number: float) -> str:
+        if number != 0 and (powers or abs(number) < 1e-4):
+            return scientific(number)
+        return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.{digits}g}"
+
+    some = (statistics.median_low(numbers), min(numbers), max(numbers))
+    middle, low, high = map(plain, some)
+    if low == high:
+        return middle
+    return f"{low} – {high}" if len(numbers) == 2 else f"{middle} ({low} – {high})"

@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,12 @@ import pytest
 import torch
 
 import mih_utils as mih
-from mih_utils.claims import VERDICTS, meets
+from mih_utils.claims import VERDICTS, Finding, meets
 
 ROOT = Path(__file__).resolve().parents[1]
 CLAIMS = mih.contracts()
 TESTED = [claim for claim in CLAIMS.values() if claim.parts]
-POWERED = [(claim, entry) for claim in TESTED for entry in claim.power]
+POWERED = [(claim, entry) for claim in TESTED for entry in claim.powers]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
@@ -64,7 +65,9 @@ def test_a_contract_is_complete(claim):
         for words in (claim.tested, claim.control, claim.samples, claim.scale, claim.paper_scale):
             assert words
         assert claim.beforehand is True or len(claim.beforehand) > 10
-    for entry in claim.power:
+        likely = {max(entry["verdicts"], key=entry["verdicts"].get) for entry in claim.powers}
+        assert len(likely) > 1 or (isinstance(claim.power, str) and len(claim.power) > 10)
+    for entry in claim.powers:
         assert set(" ".join(entry["draws"]).split()) == set(claim.figures)
         assert set(entry["verdicts"]) <= set(VERDICTS)
         assert sum(entry["verdicts"].values()) == pytest.approx(1, abs=0.02)
@@ -80,7 +83,7 @@ def power():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("claim", "entry"), POWERED, ids=[f"{c.name}-{c.power.index(e)}" for c, e in POWERED]
+    ("claim", "entry"), POWERED, ids=[f"{c.name}-{c.powers.index(e)}" for c, e in POWERED]
 )
 def test_the_power_is_as_stated(power, claim, entry):
     """With other random numbers; 300 draws are off by 0.03 or so, the stated 1,000 by 0.016."""
@@ -172,8 +175,8 @@ def test_figures_in_words():
     finding = EXAMPLE.check(large=[3, 120, 1234.5], small=(0.00012, 0.05), control=0.951)
     assert finding.measured == [
         "how large: 120 (3 – 1,234)",
-        "how small: 1.2\u00a0×\u00a010⁻⁴ – 0.05",
-        "the control: 0.95",
+        "how small: 0.00012 – 0.05",
+        "the control: 0.951",
     ]
     assert EXAMPLE.bounds("large") == "holds > 10, fails < 10"
     assert EXAMPLE.bounds("control") == "tested only if <= 1"
@@ -183,3 +186,23 @@ def test_the_table_carries_its_findings():
     table = mih.claims_table([EXAMPLE.check(large=11, small=0.05, control=0)])
     assert "**holds**" in table.data
     assert table.metadata["claims"][0]["id"] == "example"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ([0.0013], "0.0013"),
+        (
+            [9.9e-4, 0.0013, 0.0021],
+            "1.3\u00a0×\u00a010⁻³ (9.9\u00a0×\u00a010⁻⁴ – 2.1\u00a0×\u00a010⁻³)",
+        ),
+        ([2e-4, 0.5], "0.0002 – 0.5"),
+        ([0.951, 0.98], "0.951 – 0.98"),
+        ([0.61, 0.38, 0.967], "0.61 (0.38 – 0.97)"),
+        ([3, 120, 99], "99 (3 – 120)"),
+        ([0.0], "0"),
+    ],
+)
+def test_the_numbers_of_a_figure_have_one_notation(numbers, words):
+    claim = replace(EXAMPLE, figures={"one": "one"})
+    assert Finding(claim, {"one": numbers}, "holds").measured == [f"one: {words}"]

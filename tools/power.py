@@ -4,11 +4,14 @@
 
 An entry of `power` in mih_utils/claims.yml states a truth in words, and in numbers as `draws`: what
 is drawn for each figure. Here such figures are drawn many times and given to the claim, and
-the verdicts are counted. A draw is one of
+the verdicts are counted. Where nothing is random, `power` says so in words. A draw is one of
 
     {share: p, n: N}                    a share seen in N samples, as an exact binomial interval
     {share: p, n: N, seeds: S}          the same for each of S networks
+    {less: [p, q], n: [N, M], seeds: S}     share p of N less share q of M, for each of S networks,
+                                        as an interval of the least favourable ends of both
     {number: m, spread: f, seeds: S}    one number for each seed, around m by a factor of about f
+    {difference: m, spread: s, seeds: S}    one number for each seed, around m by about s either way
     {fold: m, spread: f, seeds: S}      their mean on the logarithm, with a 95% interval
     {change: m, spread: s, seeds: S}    the mean of numbers around m, with a 95% interval
     {trend: m, spread: f, settings: K, seeds: S}   rates that move by a factor m from the first of K
@@ -36,8 +39,17 @@ def share(rng, share, n, seeds=None):
     return found if seeds else found[0]
 
 
+def less(rng, less, n, seeds=1):
+    first, second = (share(rng, *one, seeds) for one in zip(less, n, strict=True))
+    return [(a - d, b - c) for (a, b), (c, d) in zip(first, second, strict=True)]
+
+
 def number(rng, number, spread=1.0, seeds=1):
     return (number * np.exp(rng.normal(0, np.log(spread), seeds))).tolist()
+
+
+def difference(rng, difference, spread, seeds=1):
+    return rng.normal(difference, spread, seeds).tolist()
 
 
 def fold(rng, fold, spread, seeds):
@@ -64,7 +76,7 @@ def slope(rng, slope, over, spread, settings, seeds):
     return mih.mean_interval(slopes), mih.page_trend(torch.from_numpy(logs).flip(0))[1]
 
 
-KINDS = {f.__name__: f for f in (share, number, fold, change, trend, slope)}
+KINDS = {f.__name__: f for f in (share, less, number, difference, fold, change, trend, slope)}
 
 
 def figures(draws, rng):
@@ -88,7 +100,7 @@ def main():
     for claim in mih.contracts().values():
         if sys.argv[1:] and claim.name not in sys.argv[1:]:
             continue
-        for entry in claim.power:
+        for entry in claim.powers:
             shares = verdicts(claim, entry["draws"])
             shares = {v: round(shares[v], 2) for v in sorted(shares, key=shares.get, reverse=True)}
             print(f"{claim.name}: {entry['truth']}: {shares}")

@@ -82,10 +82,16 @@ class Claims(SphinxDirective):
             before = "yes" if claim["beforehand"] is True else str(claim["beforehand"])
             fields.append(("written before", self.parsed(before)))
         if "power" in claim:
-            fields.append(("would say", [bullets(map(power_in_words, claim["power"]))]))
+            fields.append(("would say", self.power(claim["power"])))
         opening = nodes.raw("", "<details><summary>The contract</summary>", format="html")
         closing = nodes.raw("", "</details>", format="html")
         return nodes.container("", opening, definitions(fields), closing)
+
+    def power(self, power: list | str) -> list[nodes.Node]:
+        """A line for each supposed truth, or the words why nothing is random."""
+        if isinstance(power, str):
+            return self.parsed(power)
+        return [bullets(map(power_in_words, power))]
 
     def parsed(self, text: str) -> list[nodes.Node]:
         holder = nodes.Element()
