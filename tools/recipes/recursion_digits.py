@@ -29,7 +29,7 @@ from .recursion import (
 )
 
 SEEDS = (0, 1)
-IMAGES, GENERATIONS, JUDGED = 6000, 4, 3000
+IMAGES, GENERATIONS, JUDGED, SHOWN = 6000, 4, 3000, 100
 JUDGE_EPOCHS = 3
 TRAINING = {"steps": 3000, "batch": 128, "lr": 2e-3, "ema": 0.999}
 EXTRA = 1 / 9  # so that a tenth is dropped
@@ -37,7 +37,7 @@ WINDOWS = [(0, 5), (0, 10), (5, 10), (5, 15), (10, 20), (15, 30), (20, 40)]
 SETTINGS = {"images": IMAGES, "generations": GENERATIONS, "training": TRAINING, "extra": EXTRA}
 CODE = [*code_of("training", "sampling", "targets", "images.unet", "images.classifier"), __file__]
 POLICIES = {"random": loop.at_random(EXTRA), "lowest Hal": loop.lowest_hal(EXTRA)}
-fit = image_fit(TRAINING, patch=1)
+fit = image_fit(TRAINING)
 
 
 def small(images):
@@ -137,7 +137,7 @@ def one_run(policy, seed, window, judge):
         return found | {f"dropped_{name}": value for name, value in lost.items()}
 
     settings = SETTINGS | {"window": window}
-    functions = {"fit": fit, "draw": draw, "measure": measure}
+    functions = {"fit": fit, "draw": draw, "measure": measure, "shown": SHOWN}
     policy = ("replace", POLICIES[policy])
     return list(generations("digits", policy, seed, data_of(seed), settings, **functions))
 
@@ -160,7 +160,7 @@ def make_digits(name="digits-lineages"):
     real = [judge.measured(data) | judge.seen(data) for data in map(data_of, SEEDS)]
     arrays |= {f"real/{what}": np.stack([one[what] for one in real]) for what in real[0]}
     for policy, (first, *_) in runs.items():
-        arrays[f"{policy}/x"] = np.stack([mih.to_shades(inner(g.x[:100])) for g in first])
+        arrays[f"{policy}/x"] = np.stack([mih.to_shades(inner(g.x)) for g in first])
     save(
         name,
         arrays,

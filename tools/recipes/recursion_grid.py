@@ -38,7 +38,6 @@ ARMS = {
     "lowest Hal": ("lowest Hal", "finer"),
     "accumulate": ("accumulate", "finer"),
     "paper's, random": ("random", "paper's"),
-    "paper's, lowest Hal": ("lowest Hal", "paper's"),
 }
 DECIDING = list(ARMS)[:2]
 
@@ -71,8 +70,8 @@ def one_run(arm, seed):
     data = MIXTURE.sample(POINTS, torch.Generator().manual_seed(seed))
     settings = {"points": POINTS, "generations": GENERATIONS, "training": TRAINING}
     settings |= {"schedule": SCHEDULES[name], "window": WINDOWS[name]}
-    functions = {"fit": fit, "draw": draw, "measure": measure}
-    return generations("grid", POLICIES[policy], seed, data, settings, shown=SHOWN, **functions)
+    functions = {"fit": fit, "draw": draw, "measure": measure, "shown": SHOWN}
+    return generations("grid", POLICIES[policy], seed, data, settings, **functions)
 
 
 def first_middle(seed):

@@ -25,7 +25,7 @@ from .recursion import (
 )
 
 SEEDS = (10, 11)
-IMAGES, GENERATIONS, SCANNED = 5000, 3, 1000
+IMAGES, GENERATIONS, SCANNED, SHOWN = 5000, 3, 1000, 64
 TRAINING = {"steps": shapes.SMALL["steps"], **shapes.TRAINING}
 EXTRA = 1 / 9  # so that a tenth is dropped
 WINDOWS = [(0, 10), (5, 15), (10, 20), (10, 25), (15, 30), (20, 35), (25, 45)]  # of 50 steps
@@ -45,7 +45,7 @@ def typical(draw_candidates, n, memory, generator):
 
 
 POLICIES = {"random": loop.at_random(EXTRA), "lowest Hal": typical}
-fit = image_fit(TRAINING, patch=1)
+fit = image_fit(TRAINING)
 
 
 def column_hal(x0_hat):
@@ -86,7 +86,7 @@ def one_run(policy, seed, window):
         }
 
     settings = SETTINGS | {"window": window}
-    functions = {"fit": fit, "draw": draw, "measure": measure}
+    functions = {"fit": fit, "draw": draw, "measure": measure, "shown": SHOWN}
     policy = ("replace", POLICIES[policy])
     return list(generations("shapes", policy, seed, data_of(seed), settings, **functions))
 
@@ -96,7 +96,7 @@ def make_shapes(name="shapes32-lineages"):
     scans = [kept(scan, {"seed": seed}, CODE) for seed in SEEDS]
     runs, arrays = from_best_windows(one_run, POLICIES, SEEDS, scans, WINDOWS)
     for policy, (first, *_) in runs.items():
-        arrays[f"{policy}/x"] = np.stack([mih.to_shades(g.x[:64]) for g in first])
+        arrays[f"{policy}/x"] = np.stack([mih.to_shades(g.x) for g in first])
     save(
         name,
         arrays,
