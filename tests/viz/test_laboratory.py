@@ -371,7 +371,7 @@ def test_points_are_dropped_by_hand_and_by_key(visit):
     page.keyboard.press("ArrowUp")
     assert canvas.get_attribute("aria-valuenow") == "0.1"
     page.keyboard.press("Enter")
-    until(page, "lab.state.flow.dropped && lab.state.flow.between.length === 12")
+    until(page, "lab.state.flow?.dropped && lab.state.flow.between.length === 12")
     assert ask(page, "Math.abs(lab.state.flow.columns[0].x[3] - 0.1) < 1e-6")
     box = canvas.bounding_box()
     page.mouse.click(box["x"] + 40, box["y"] + 60)
@@ -384,7 +384,7 @@ def test_a_link_holds_the_dropped_points(visit, sites):
     page = visit(SMALL)
     trained(page, 20)
     page.get_by_label("Denoiser").select_option("exact answer")  # drops 100
-    until(page, "lab.state.flow.who === 'exact' && lab.state.flow.between.length === 100")
+    until(page, "lab.state.flow?.who === 'exact' && lab.state.flow.between.length === 100")
     page.locator("[data-name=chains] canvas").press("ArrowUp")
     page.locator("[data-name=chains] canvas").press("Enter")
     until(page, "lab.state.flow.between.length === 112")
