@@ -6,7 +6,7 @@ network's place, and its generated density is computed. Only the slope is taken 
 
 The contract line-law is in mih_utils/claims.yml. Its networks are those of the sweep over training
 points, from seeds that were new when it was written; the law was found on others. Their trainings
-are short. The three that the book stores, trained for longer, stand beside them.
+are short. Those that the book stores, trained for longer, stand beside them.
 """
 
 import numpy as np
@@ -19,7 +19,10 @@ from . import gaussian_1d, points, when
 from .common import SCHEDULE, code_of, kept, save, trained
 
 SEEDS = points.SEEDS[:3]
-LONG = [{**when.TRAINING, "seed": seed} for seed in range(3)]  # those that are stored
+STORED = {  # modes, and how the three networks were trained
+    "long": ([1, 2, 3], when.TRAINING),
+    "near": ([1, 2, 4, 5], {"points": 50_000, "steps": 20_000, "batch": 1024}),
+}
 LEVELS = [*range(21), *range(25, 61, 5), *range(80, 201, 20)]  # steps at which slopes are measured
 PLACES = 65  # between two neighbours
 NODES = torch.linspace(-4.5, 4.5, 61, dtype=torch.float64)  # of a blur, in its widths
@@ -87,9 +90,9 @@ def widths_of(net, exact, schedule, means):
     return np.array(rows).reshape(len(LEVELS), -1, 3)
 
 
-def law(points, steps, batch, seed):
+def law(modes, points, steps, batch, seed):
     """Generated mass in each gap, and what the slopes foretell: (gaps,) each; the slopes."""
-    mixture, schedule = gaussian_1d.line([1, 2, 3]), mih.Schedule.linear(**SCHEDULE)
+    mixture, schedule = gaussian_1d.line(modes), mih.Schedule.linear(**SCHEDULE)
     net = trained(mixture, points, steps, batch, seed)[0]
     means = mixture.means[:, 0].sort().values
     exact = mih.ExactDenoiser(mixture, schedule)
@@ -125,15 +128,19 @@ def settings():
 
 def make_law(name="line123-law"):
     """true, foretold (networks, gaps); slopes (networks, levels, gaps, 3): of the network, of the
-    exact denoiser, and the width of the blur that joins them; long/WHAT the same of the networks
-    that were trained for long; exact (gaps,)."""
+    exact denoiser, and the width of the blur that joins them; long/WHAT and near/WHAT the same of
+    the networks that are stored; exact (gaps,)."""
     every = settings()
-    runs = [kept(law, one, CODE) for one in tqdm([*every, *LONG], "law")]
-    mixture, schedule = gaussian_1d.line([1, 2, 3]), mih.Schedule.linear(**SCHEDULE)
-    arrays = {}
-    for prefix, some in (("", runs[: len(every)]), ("long/", runs[len(every) :])):
+    groups = {"": [{"modes": [1, 2, 3], **one} for one in every]}
+    for prefix, (modes, training) in STORED.items():
+        groups[f"{prefix}/"] = [{"modes": modes, **training, "seed": seed} for seed in range(3)]
+    runs, arrays = [], {}
+    for prefix, some in groups.items():
+        found = [kept(law, one, CODE) for one in tqdm(some, f"law {prefix}")]
         for what in ("true", "foretold", "slopes"):
-            arrays[prefix + what] = np.stack([run[what] for run in some])
+            arrays[prefix + what] = np.stack([run[what] for run in found])
+        runs += found
+    mixture, schedule = gaussian_1d.line([1, 2, 3]), mih.Schedule.linear(**SCHEDULE)
     arrays["exact"] = gaps_of(mih.ExactDenoiser(mixture, schedule), mixture, schedule)
     save(
         name,
@@ -142,7 +149,7 @@ def make_law(name="line123-law"):
         seed=list(SEEDS),
         seconds=sum(float(run["seconds"]) for run in runs),
         networks=every,
-        long=LONG,
+        stored=STORED,
         k=K,
     )
 
