@@ -485,6 +485,7 @@ def test_stored_line_generations_are_what_their_densities_say():
     [
         ("recursion-line-arms", "between", ("lowest Hal", "oracle", "accumulate", "sharp")),
         ("grid25-lineages", "middle", ("lowest Hal", "accumulate")),
+        ("shapes32-lineages", "drawn_impossible", ("lowest Hal",)),
     ],
 )
 def test_the_arms_of_a_seed_share_its_first_model(name, what, arms):
@@ -505,6 +506,17 @@ def test_stored_grid_samples_have_the_stored_rates():
             share, error = mean_and_error(float(stored["outside_kept"][g]), len(x))
             assert abs(census.hallucinated - share) < 4.5 * error + 1e-3
             assert float(census.widths.mean()) == pytest.approx(stored["widths"][g].mean(), rel=0.1)
+
+
+def test_stored_shapes_are_as_impossible_as_stored():
+    a = mih.artifact("shapes32-lineages")
+    for policy in ("random", "lowest Hal"):
+        for g, images in enumerate(a.arrays[f"{policy}/x"]):
+            found = mih.shapes.census(mih.from_shades(images))
+            share, error = mean_and_error(
+                float(a.arrays[f"{policy}/impossible"][0, g]), len(images)
+            )
+            assert abs(float(found.hallucinated.double().mean()) - share) < 4.5 * error + 0.01
 
 
 def test_stored_digits_have_the_stored_classes():

@@ -15,13 +15,13 @@ from tqdm import tqdm
 
 import mih_utils as mih
 
-from . import gaussian_1d, points, when
+from . import gaussian_1d, points
 from .common import SCHEDULE, code_of, kept, save, trained
 
 SEEDS = points.SEEDS[:3]
-STORED = {  # modes, and how the three networks were trained
-    "long": ([1, 2, 3], when.TRAINING),
-    "near": ([1, 2, 4, 5], {"points": 50_000, "steps": 20_000, "batch": 1024}),
+STORED = {
+    "long": ("line123-net", "line123-net-1", "line123-net-2"),
+    "near": ("line1245-net", "line1245-net-1", "line1245-net-2"),
 }
 LEVELS = [*range(21), *range(25, 61, 5), *range(80, 201, 20)]  # steps at which slopes are measured
 PLACES = 65  # between two neighbours
@@ -90,10 +90,20 @@ def widths_of(net, exact, schedule, means):
     return np.array(rows).reshape(len(LEVELS), -1, 3)
 
 
-def law(modes, points, steps, batch, seed):
+def law(points, steps, batch, seed):
+    """What law_of finds for a network of the sweep."""
+    mixture, schedule = gaussian_1d.line([1, 2, 3]), mih.Schedule.linear(**SCHEDULE)
+    return law_of(trained(mixture, points, steps, batch, seed)[0], mixture, schedule)
+
+
+def law_of_stored(name):
+    """What law_of finds for a network that is stored."""
+    stored = mih.artifact(name)
+    return law_of(stored.net, stored.mixture, stored.schedule)
+
+
+def law_of(net, mixture, schedule):
     """Generated mass in each gap, and what the slopes foretell: (gaps,) each; the slopes."""
-    mixture, schedule = gaussian_1d.line(modes), mih.Schedule.linear(**SCHEDULE)
-    net = trained(mixture, points, steps, batch, seed)[0]
     means = mixture.means[:, 0].sort().values
     exact = mih.ExactDenoiser(mixture, schedule)
     measured = widths_of(net, exact, schedule, means)
@@ -131,15 +141,14 @@ def make_law(name="line123-law"):
     exact denoiser, and the width of the blur that joins them; long/WHAT and near/WHAT the same of
     the networks that are stored; exact (gaps,)."""
     every = settings()
-    groups = {"": [{"modes": [1, 2, 3], **one} for one in every]}
-    for prefix, (modes, training) in STORED.items():
-        groups[f"{prefix}/"] = [{"modes": modes, **training, "seed": seed} for seed in range(3)]
-    runs, arrays = [], {}
-    for prefix, some in groups.items():
-        found = [kept(law, one, CODE) for one in tqdm(some, f"law {prefix}")]
-        for what in ("true", "foretold", "slopes"):
-            arrays[prefix + what] = np.stack([run[what] for run in found])
-        runs += found
+    groups = {"": [kept(law, one, CODE) for one in tqdm(every, "law")]}
+    for kind, names in STORED.items():
+        groups[f"{kind}/"] = [kept(law_of_stored, {"name": name}, CODE) for name in names]
+    arrays = {
+        f"{kind}{what}": np.stack([run[what] for run in runs])
+        for kind, runs in groups.items()
+        for what in ("true", "foretold", "slopes")
+    }
     mixture, schedule = gaussian_1d.line([1, 2, 3]), mih.Schedule.linear(**SCHEDULE)
     arrays["exact"] = gaps_of(mih.ExactDenoiser(mixture, schedule), mixture, schedule)
     save(
@@ -147,7 +156,7 @@ def make_law(name="line123-law"):
         arrays | {"levels": np.array(LEVELS)},
         mixture,
         seed=list(SEEDS),
-        seconds=sum(float(run["seconds"]) for run in runs),
+        seconds=sum(float(run["seconds"]) for runs in groups.values() for run in runs),
         networks=every,
         stored=STORED,
         k=K,
