@@ -2,9 +2,7 @@
 
 What a recipe has finished lies in _build/artifacts (trainings, too, at their last checkpoint), so a
 run that was stopped goes on there, as long as its code stays the same. A result is judged by its
-contract in mih_utils/claims.yml, which is written first. One recipe has not run:
-
-shapes32-lineages  recursion on shapes from good first generations: 3.5 hours on one quiet core
+contract in mih_utils/claims.yml, which is written first.
 
 One would decide more with more: grid25-trends (seeds 13 and 14, two hours; the number of points is
 undecided by a hair).
