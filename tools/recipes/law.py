@@ -16,12 +16,12 @@ from tqdm import tqdm
 import mih_utils as mih
 
 from . import gaussian_1d, points
-from .common import SCHEDULE, code_of, kept, save, trained
+from .common import SCHEDULE, code_of, kept, net_name, save, trained
 
-SEEDS = points.SEEDS[:3]
-STORED = {
-    "long": ("line123-net", "line123-net-1", "line123-net-2"),
-    "near": ("line1245-net", "line1245-net-1", "line1245-net-2"),
+SEEDS, BATCH = points.SEEDS[:3], points.BATCH
+STORED = {  # the networks of gaussian_1d
+    kind: [net_name(line, seed) for seed in gaussian_1d.SEEDS]
+    for kind, line in (("long", "line123"), ("near", "line1245"))
 }
 LEVELS = [*range(21), *range(25, 61, 5), *range(80, 201, 20)]  # steps at which slopes are measured
 PLACES = 65  # between two neighbours
@@ -90,10 +90,10 @@ def widths_of(net, exact, schedule, means):
     return np.array(rows).reshape(len(LEVELS), -1, 3)
 
 
-def law(points, steps, batch, seed):
+def law(points, steps, seed):
     """What law_of finds for a network of the sweep."""
     mixture, schedule = gaussian_1d.line([1, 2, 3]), mih.Schedule.linear(**SCHEDULE)
-    return law_of(trained(mixture, points, steps, batch, seed)[0], mixture, schedule)
+    return law_of(trained(mixture, points, steps, BATCH, seed)[0], mixture, schedule)
 
 
 def law_of_stored(name):
@@ -127,10 +127,10 @@ def gaps_of(denoiser, mixture, schedule):
 
 
 def settings():
-    """Of every network of the sweep: its points, its steps, its batch, its seed."""
+    """Of every network of the sweep: its points, its steps, its seed."""
     pairs = {pair for arm in points.ARMS.values() for pair in arm.items()}
     return [
-        {"points": size, "steps": steps, "batch": points.BATCH, "seed": seed}
+        {"points": size, "steps": steps, "seed": seed}
         for seed in SEEDS
         for size, steps in sorted(pairs)
     ]
@@ -158,6 +158,7 @@ def make_law(name="line123-law"):
         seed=list(SEEDS),
         seconds=sum(float(run["seconds"]) for runs in groups.values() for run in runs),
         networks=every,
+        batch=BATCH,
         stored=STORED,
         k=K,
     )
